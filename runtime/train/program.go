@@ -1,0 +1,73 @@
+package train
+
+import (
+	"moegen/runtime/checkpoint"
+	"moegen/runtime/host"
+)
+
+// Program is a generated training program: what the generator knew, as data, and the plan, as functions.
+// A generated main hands it to Main.
+type Program struct {
+	Manifest Manifest
+	Params   []checkpoint.Param
+	Layout   Layout
+
+	// Setup fills what is constant for the life of the process (rope tables). It runs once on every
+	// rank, before anything else.
+	Setup func(*host.Rank)
+	// MicroBatch runs forward and backward of one micro-batch: reads the inputs and the record, writes the
+	// losses, adds to the gradients (or overwrites them when the record says that it is the first).
+	MicroBatch func(*host.Rank)
+	// Update reduces gradients over ranks, computes the global gradient norm, clips, and applies AdamW.
+	Update func(*host.Rank)
+	// Eval runs the forward pass only: reads the inputs, writes the losses and leaves the final hidden
+	// states in the arena for Head.
+	Eval func(*host.Rank)
+	// Head computes the logits of Layout.HeadRows consecutive tokens of the last Eval, starting at the
+	// row in Layout.HeadRow.
+	Head func(*host.Rank)
+}
+
+// Layout gives the arena offsets, in bytes and the same on every rank, of what the host reads and writes.
+// T = MicroBatch·Seq tokens of a rank.
+type Layout struct {
+	Tokens    int64 // int32 [T]: token ids
+	Targets   int64 // int32 [T]: the token to predict at each position, already shifted; -100: none
+	Positions int64 // int32 [T]: position of each token, 0 ≤ p < Seq: the row of the rope table
+	Starts    int64 // int32 [T]: first index inside its row that a token attends to (its document's start)
+	Record    int64 // float32 [host.RecordLen]: what changes from step to step
+	Loss      int64 // float32 [1]: this rank's part of the cross-entropy (sum over its targets · record's norm)
+	AuxLoss   int64 // float32 [1]: load-balancing loss before its coefficient, equal on all ranks; -1: none
+	GradNorm  int64 // float32 [1]: global norm before clipping, equal on all ranks, written by Update
+	HeadRow   int64 // int32 [1]: first row for Head
+	HeadRows  int   // rows that one Head computes
+	Logits    int64 // float32 [HeadRows, Vocab]: written by Head
+}
+
+// Manifest says what a binary was built for. It is embedded in the binary and printed by info and by
+// moegen inspect.
+type Manifest struct {
+	Model            string  `json:"model"`        // registered name, or the directory's base name
+	Architecture     string  `json:"architecture"` // model_type of the config
+	Config           string  `json:"config"`       // the config.json the program was built from, verbatim
+	Version          string  `json:"moegen_version"`
+	GoVersion        string  `json:"go_version"`
+	Target           string  `json:"target"` // cpu
+	DType            string  `json:"dtype"`  // f32
+	Seq              int     `json:"seq"`
+	MicroBatch       int     `json:"micro_batch"` // rows a rank
+	Ranks            int     `json:"gpus"`        // ranks, whatever they run on
+	EP               int     `json:"ep"`          // size of the expert-parallel axis
+	Vocab            int     `json:"vocab_size"`
+	Hidden           int     `json:"hidden_size"`
+	Layers           int     `json:"layers"`
+	Experts          int     `json:"experts"`
+	TopK             int     `json:"top_k"`
+	AuxCoef          float64 `json:"router_aux_loss_coef"` // 0: the auxiliary loss is not part of this program
+	Parameters       int64   `json:"parameters"`
+	ActiveParameters int64   `json:"active_parameters"`
+	FLOPsPerToken    int64   `json:"flops_per_token"` // forward and backward
+	ArenaBytes       int64   `json:"arena_bytes"`     // a rank
+	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"`
+	PlanHash         string  `json:"plan_hash"` // SHA-256 of the plan's text, hex
+}
