@@ -64,17 +64,25 @@ func (b *Builder) Weight(p Param) *Value {
 // Op appends a node and returns its results, named name, or name and the result's own name where there are
 // several. Operands may be nil where the operation allows it.
 func (b *Builder) Op(op *Op, name string, attrs Attrs, in ...*Value) []*Value {
+	out := b.add(op, name, attrs, in)
+	for i, v := range out {
+		if len(out) > 1 {
+			v.Name += "." + op.Results[i]
+		}
+		v.Name = b.Fresh(v.Name)
+	}
+	return out
+}
+
+// add appends a node whose results all have the same name still.
+func (b *Builder) add(op *Op, name string, attrs Attrs, in []*Value) []*Value {
 	n := &Node{Op: op, In: in, Attrs: attrs, Section: b.Section}
 	types, err := inferNode(n)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: %s %s: %v", op.Name, name, err))
 	}
-	for i, t := range types {
-		full := name
-		if len(types) > 1 {
-			full += "." + op.Results[i]
-		}
-		n.Out = append(n.Out, &Value{Name: b.Fresh(full), Type: t, Def: n})
+	for _, t := range types {
+		n.Out = append(n.Out, &Value{Name: name, Type: t, Def: n})
 	}
 	b.Graph.Nodes = append(b.Graph.Nodes, n)
 	return n.Out
