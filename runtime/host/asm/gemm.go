@@ -1,0 +1,295 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// isa is what differs between the vector extensions a kernel is written for.
+type isa struct {
+	name  string
+	bytes int // of a vector
+}
+
+var (
+	avx2   = isa{"AVX2", 32}
+	avx512 = isa{"AVX512", 64}
+)
+
+// lanes is the number of float32 in a vector.
+func (s isa) lanes() int { return s.bytes / 4 }
+
+func (s isa) vector(c *build.Context) reg.VecVirtual {
+	if s.bytes == 64 {
+		return c.ZMM()
+	}
+	return c.YMM()
+}
+
+func (s isa) zero(c *build.Context) reg.VecVirtual {
+	v := s.vector(c)
+	if s.bytes == 64 {
+		c.VPXORD(v, v, v)
+	} else {
+		c.VXORPS(v, v, v)
+	}
+	return v
+}
+
+// gemm emits the matrix product: one micro-kernel an ISA, the transpose that packs, and the pause of a spinning worker.
+func gemm(c *build.Context) {
+	tile(c, avx2, 6)
+	tile(c, avx512, 14)
+	transpose(c)
+	c.Function("spinPause")
+	c.Attributes(attr.NOSPLIT)
+	c.SignatureExpr("func()")
+	c.Doc("spinPause tells the core that the caller spins (PAUSE).")
+	c.PAUSE()
+	c.RET()
+}
+
+// unroll is how many steps of k one round of a tile's main loop takes: enough to hide the loop's own instructions
+// behind its 24 (AVX2) or more multiply-adds.
+func (s isa) unroll() int { return 128 / s.bytes }
+
+// tile emits the micro-kernel for tiles of up to mr rows and two vectors. All sizes of tile are bodies of the
+// one function, chosen by a chain of compares that starts with the full tile.
+func tile(c *build.Context, s isa, mr int) {
+	name := "gemmTile" + s.name
+	c.Function(name)
+	c.Attributes(attr.NOSPLIT)
+	c.Pragma("noescape")
+	c.SignatureExpr("func(rows, vecs, kc int, a *float32, ars, aks int, b, c *float32, ldc int, d *float32, ldd int)")
+	c.Doc(
+		name+" computes, for i < rows and j < vecs vectors of columns,",
+		"",
+		"\tc[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]",
+		"",
+		fmt.Sprintf("with nr = %d, 1 ≤ rows ≤ %d, vecs 1 or 2 and kc ≥ 1; a nil d counts as zeros. The sum over p runs", 2*s.lanes(), mr),
+		"upwards in one fused chain an element and d is added last, whatever the tile.",
+	)
+	rows := c.Load(c.Param("rows"), c.GP64())
+	c.CMPQ(paramAddr(c, "vecs"), operand.Imm(1))
+	c.JE(operand.LabelRef("rows_v1"))
+	for _, vecs := range []int{2, 1} {
+		if vecs == 1 {
+			c.Label("rows_v1")
+		}
+		for r := mr; r > 1; r-- {
+			c.CMPQ(rows, operand.Imm(uint64(r)))
+			c.JE(operand.LabelRef(fmt.Sprintf("tile%dv%d", r, vecs)))
+		}
+		c.JMP(operand.LabelRef(fmt.Sprintf("tile1v%d", vecs)))
+	}
+	for _, vecs := range []int{2, 1} {
+		for r := mr; r >= 1; r-- {
+			tileBody(c, s, r, vecs)
+		}
+	}
+}
+
+// paramAddr is the stack slot of a parameter.
+func paramAddr(c *build.Context, name string) operand.Mem {
+	b, err := c.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
+// strided addresses rows of a matrix by base registers and x86's scaled index: row r is bases[i] + {0,1,2,4,8}·stride.
+type strided struct {
+	stride reg.GPVirtual
+	first  []int // the row that each base stands at
+	bases  []reg.GPVirtual
+}
+
+// stridedRows makes the bases for rows 0..rows-1 at address p, rows `stride` bytes apart.
+func stridedRows(c *build.Context, p, stride reg.GPVirtual, rows int) strided {
+	s := strided{stride: stride}
+	for r := range rows {
+		if _, _, ok := s.reach(r); ok {
+			continue
+		}
+		base := c.GP64()
+		switch r {
+		case 0:
+			base = p
+		default:
+			last := s.at(r - 1)
+			c.LEAQ(last, base)
+			c.ADDQ(stride, base)
+		}
+		s.first, s.bases = append(s.first, r), append(s.bases, base)
+	}
+	return s
+}
+
+func (s strided) reach(row int) (base reg.GPVirtual, scale uint8, ok bool) {
+	for i, f := range s.first {
+		switch row - f {
+		case 0, 1, 2, 4, 8:
+			return s.bases[i], uint8(row - f), true
+		}
+	}
+	return nil, 0, false
+}
+
+func (s strided) at(row int) operand.Mem {
+	base, scale, ok := s.reach(row)
+	if !ok {
+		panic(fmt.Sprintf("BUG: no base reaches row %d", row))
+	}
+	m := operand.Mem{Base: base}
+	if scale > 0 {
+		m.Index, m.Scale = s.stride, scale
+	}
+	return m
+}
+
+// tileBody emits the tile of exactly rows×vecs vectors.
+func tileBody(c *build.Context, s isa, rows, vecs int) {
+	name := fmt.Sprintf("tile%dv%d", rows, vecs)
+	c.Label(name)
+	element := func(param string) reg.GPVirtual { // a stride in elements, wanted in bytes
+		r := c.Load(c.Param(param), c.GP64()).(reg.GPVirtual)
+		c.SHLQ(operand.Imm(2), r)
+		return r
+	}
+	pointer := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
+
+	// The tile's lines of c arrive while the loop runs.
+	cp, ldc := pointer("c"), element("ldc")
+	for i := range rows {
+		c.PREFETCHT0(operand.Mem{Base: cp})
+		if vecs*s.bytes > 64 {
+			c.PREFETCHT0(operand.Mem{Base: cp, Disp: 64})
+		}
+		if i < rows-1 {
+			c.ADDQ(ldc, cp)
+		}
+	}
+
+	kc, b, aks := pointer("kc"), pointer("b"), element("aks")
+	a := stridedRows(c, pointer("a"), element("ars"), rows)
+	acc := make([][]reg.VecVirtual, rows)
+	for i := range acc {
+		for range vecs {
+			acc[i] = append(acc[i], s.zero(c))
+		}
+	}
+	step := func(u int) {
+		bv := make([]reg.VecVirtual, vecs)
+		for j := range bv {
+			bv[j] = s.vector(c)
+			c.VMOVUPS(operand.Mem{Base: b, Disp: u*2*s.bytes + j*s.bytes}, bv[j])
+		}
+		for i := range acc {
+			av := s.vector(c)
+			c.VBROADCASTSS(a.at(i), av)
+			for j := range bv {
+				c.VFMADD231PS(bv[j], av, acc[i][j])
+			}
+		}
+		for _, base := range a.bases {
+			c.ADDQ(aks, base)
+		}
+	}
+	unroll := s.unroll()
+	c.SUBQ(operand.U8(unroll), kc)
+	c.JLT(operand.LabelRef(name + "_tail"))
+	c.Label(name + "_loop")
+	for u := range unroll {
+		step(u)
+	}
+	c.ADDQ(operand.U32(unroll*2*s.bytes), b)
+	c.SUBQ(operand.U8(unroll), kc)
+	c.JGE(operand.LabelRef(name + "_loop"))
+	c.Label(name + "_tail")
+	c.ADDQ(operand.U8(unroll), kc)
+	c.JEQ(operand.LabelRef(name + "_store"))
+	c.Label(name + "_step")
+	step(0)
+	c.ADDQ(operand.U32(2*s.bytes), b)
+	c.DECQ(kc)
+	c.JNE(operand.LabelRef(name + "_step"))
+
+	c.Label(name + "_store")
+	cp, ldc = pointer("c"), element("ldc")
+	d, ldd := pointer("d"), element("ldd")
+	c.TESTQ(d, d)
+	c.JEQ(operand.LabelRef(name + "_plain"))
+	for i := range acc {
+		for j := range acc[i] {
+			c.VADDPS(operand.Mem{Base: d, Disp: j * s.bytes}, acc[i][j], acc[i][j])
+		}
+		if i < rows-1 {
+			c.ADDQ(ldd, d)
+		}
+	}
+	c.Label(name + "_plain")
+	for i := range acc {
+		for j := range acc[i] {
+			c.VMOVUPS(acc[i][j], operand.Mem{Base: cp, Disp: j * s.bytes})
+		}
+		if i < rows-1 {
+			c.ADDQ(ldc, cp)
+		}
+	}
+	c.VZEROUPPER()
+	c.RET()
+}
+
+// transpose emits the packing of operands that lie across: 8 rows of the source become 8 columns. Rows r and r+4 share a
+// register from the load on, so that shuffles inside 128-bit lanes are all it takes.
+func transpose(c *build.Context) {
+	c.Function("transpose8AVX2")
+	c.Attributes(attr.NOSPLIT)
+	c.Pragma("noescape")
+	c.SignatureExpr("func(blocks int, src *float32, lds int, dst *float32, ldd int)")
+	c.Doc(
+		"transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements, lds apart, as 8·blocks rows of 8, ldd apart:",
+		"",
+		"\tdst[p*ldd+r] = src[r*lds+p]   r < 8, p < 8·blocks, blocks ≥ 1",
+	)
+	load := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
+	blocks, src, lds, dst, ldd := load("blocks"), load("src"), load("lds"), load("dst"), load("ldd")
+	c.SHLQ(operand.Imm(2), lds)
+	c.SHLQ(operand.Imm(2), ldd)
+	in := stridedRows(c, src, lds, 8)
+	c.Label("block")
+	for half := range 2 {
+		var v [4]reg.VecVirtual
+		for r := range v {
+			v[r] = c.YMM()
+			low, high := in.at(r), in.at(r+4)
+			low.Disp, high.Disp = 16*half, 16*half
+			c.VMOVUPS(low, v[r].AsX())
+			c.VINSERTF128(operand.Imm(1), high, v[r], v[r])
+		}
+		t := [4]reg.VecVirtual{c.YMM(), c.YMM(), c.YMM(), c.YMM()}
+		c.VUNPCKLPS(v[1], v[0], t[0]) // rows 0 1: columns 0 0 1 1
+		c.VUNPCKHPS(v[1], v[0], t[1]) //           columns 2 2 3 3
+		c.VUNPCKLPS(v[3], v[2], t[2])
+		c.VUNPCKHPS(v[3], v[2], t[3])
+		for col := range 4 {
+			o := c.YMM()
+			imm := []uint64{0x44, 0xee}[col%2]
+			c.VSHUFPS(operand.Imm(imm), t[2+col/2], t[col/2], o)
+			c.VMOVUPS(o, operand.Mem{Base: dst})
+			c.ADDQ(ldd, dst)
+		}
+	}
+	for _, base := range in.bases {
+		c.ADDQ(operand.Imm(32), base)
+	}
+	c.DECQ(blocks)
+	c.JNE(operand.LabelRef("block"))
+	c.VZEROUPPER()
+	c.RET()
+}

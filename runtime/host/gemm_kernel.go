@@ -1,0 +1,92 @@
+package host
+
+import "unsafe"
+
+// microKernel is one implementation of the innermost matrix product: a tile of c in registers, of at most mr rows by
+// two vectors of columns. Everything that multiplies matrices is built on it.
+//
+// Operands. Both are read along p, the dimension that is summed over. b is a packed panel: nr consecutive elements
+// for each p (packAlong, packAcross write such panels). a is any matrix with element strides (ars between rows, aks
+// between steps of p): row-major as it stands in memory (ars = its row length, aks = 1), or packed panels of mr
+// rows (ars = 1, aks = mr).
+type microKernel struct {
+	mr, nr int // rows and columns of a full tile; nr is two vectors
+
+	// tile computes, for i < rows and j < vecs·nr/2,
+	//
+	//	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]
+	//
+	// 1 ≤ rows ≤ mr, vecs is 1 or 2, kc ≥ 1. d may be nil (zeros), c itself (accumulation), or any addend: a
+	// residual, or a bias with ldd = 0. The sum is one chain over p for each element, added to d at the end, so
+	// an element's bits do not depend on the tile that it falls into.
+	tile func(rows, vecs, kc int, a *float32, ars, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
+
+	// transpose writes dst[p*ldd+r] = src[r*lds+p] for r < 8 and p < 8·blocks, blocks ≥ 1.
+	transpose func(blocks int, src *float32, lds int, dst *float32, ldd int)
+}
+
+// kernel is the micro-kernel of the active ISA.
+func kernel() *microKernel { return &microKernels[activeISA] }
+
+// portableTile is the micro-kernel in plain Go: tiles of up to 4 rows by 8 columns, in blocks of 2×4 that compilers
+// can keep in registers.
+func portableTile(rows, vecs, kc int, a *float32, ars, aks int, b *float32, c *float32, ldc int, d *float32, ldd int) {
+	const nr, lanes = portableNR, portableNR / 2
+	av := unsafe.Slice(a, (rows-1)*ars+(kc-1)*aks+1)
+	bv := unsafe.Slice(b, kc*nr)
+	cols := vecs * lanes
+	cv := unsafe.Slice(c, (rows-1)*ldc+cols)
+	var dv []float32
+	if d != nil {
+		dv = unsafe.Slice(d, (rows-1)*ldd+cols)
+	}
+	for j := 0; j < cols; j += lanes {
+		for i := 0; i < rows; i += 2 {
+			second := min(i+1, rows-1) // an odd last row is computed twice
+			r0, r1 := portableBlock(kc, av[i*ars:], av[second*ars:], aks, bv[j:])
+			for x := range lanes {
+				if dv != nil {
+					r0[x] += dv[i*ldd+j+x]
+					if second != i {
+						r1[x] += dv[second*ldd+j+x]
+					}
+				}
+			}
+			copy(cv[i*ldc+j:], r0[:])
+			if second != i {
+				copy(cv[second*ldc+j:], r1[:])
+			}
+		}
+	}
+}
+
+const portableNR = 8
+
+// portableBlock returns two rows of four sums.
+func portableBlock(kc int, a0, a1 []float32, aks int, b []float32) (r0, r1 [4]float32) {
+	var s00, s01, s02, s03, s10, s11, s12, s13 float32
+	for p := range kc {
+		x, y := a0[p*aks], a1[p*aks]
+		v := (*[4]float32)(b[p*portableNR:])
+		s00 += x * v[0]
+		s01 += x * v[1]
+		s02 += x * v[2]
+		s03 += x * v[3]
+		s10 += y * v[0]
+		s11 += y * v[1]
+		s12 += y * v[2]
+		s13 += y * v[3]
+	}
+	return [4]float32{s00, s01, s02, s03}, [4]float32{s10, s11, s12, s13}
+}
+
+// portableTranspose is transpose in plain Go.
+func portableTranspose(blocks int, src *float32, lds int, dst *float32, ldd int) {
+	s := unsafe.Slice(src, 7*lds+8*blocks)
+	t := unsafe.Slice(dst, (8*blocks-1)*ldd+8)
+	for r := range 8 {
+		for p, v := range s[r*lds : r*lds+8*blocks] {
+			t[p*ldd+r] = v
+		}
+	}
+}
