@@ -1,0 +1,99 @@
+package host
+
+import "fmt"
+
+// The grouped products of local experts. Expert e owns rows offsets[e]..offsets[e+1] of every ragged operand; offsets has
+// l+1 entries. Weights are stacked by expert. A ragged operand may be gathered: with pairs its row i is row
+// pairs[i]/topk of the slice, so that tokens need not be copied once for every expert that takes them.
+
+// groupedRows is the most rows of an expert that one task takes: enough to pay for packing the expert's weights
+// again in the next task, few enough that one popular expert occupies many cores.
+const groupedRows = 256
+
+// GroupedLinear computes y_RN[i] = x[i]·w_LNK[e]ᵀ for the rows i of each expert e; x is gathered when pairs is given.
+func GroupedLinear(p *Pool, l, n, k int, offsets, pairs []int32, topk int, x, w, y []float32) {
+	const name = "GroupedLinear"
+	r := mustBeGrouped(name, l, offsets)
+	mustLen(name, "w", w, l*n*k)
+	mustHold(name, "y", y, r*n)
+	g := product{a: ragged(name, "x", r, k, pairs, topk, x), b: matrix{x: w, ld: k}, bAcross: true, c: y, ldc: n}
+	g.grouped(p, offsets, n, k)
+}
+
+// GroupedLinearDGrad computes dx_RK[i] = dy[i]·w_LNK[e] for the rows i of each expert e; dy is gathered when pairs is given.
+func GroupedLinearDGrad(p *Pool, l, n, k int, offsets, pairs []int32, topk int, dy, w, dx []float32) {
+	const name = "GroupedLinearDGrad"
+	r := mustBeGrouped(name, l, offsets)
+	mustLen(name, "w", w, l*n*k)
+	mustHold(name, "dx", dx, r*k)
+	g := product{a: ragged(name, "dy", r, n, pairs, topk, dy), b: matrix{x: w, ld: k}, c: dx, ldc: k}
+	g.grouped(p, offsets, k, n)
+}
+
+// GroupedLinearWGrad computes dw_LNK[e] (+)= Σ dy[i]ᵀ·x[i] over the rows i of each expert e. dy and x are gathered when
+// dyPairs and xPairs are given. An expert without rows gets zeros, or keeps what it has when accumulating.
+func GroupedLinearWGrad(p *Pool, l, n, k int, offsets []int32, dyPairs, xPairs []int32, topk int, dy, x []float32, accumulate bool, dw []float32) {
+	const name = "GroupedLinearWGrad"
+	r := mustBeGrouped(name, l, offsets)
+	mustLen(name, "dw", dw, l*n*k)
+	g := product{a: ragged(name, "dy", r, n, dyPairs, topk, dy), across: true, b: ragged(name, "x", r, k, xPairs, topk, x), ldc: k}
+	rows := taskRows(n, k)
+	down, across := blockCount(n, rows), blockCount(k, nBlock)
+	p.ForWorker(l*down*across, func(worker, i int) {
+		e, m0, n0 := i/(down*across), i/across%down*rows, i%across*nBlock
+		g := g
+		g.c = dw[e*n*k : (e+1)*n*k]
+		if accumulate {
+			g.d, g.ldd = g.c, k
+		}
+		g.block(p.workerScratch(worker), m0, min(m0+rows, n), n0, min(n0+nBlock, k), int(offsets[e]), int(offsets[e+1]))
+	})
+}
+
+// mustBeGrouped checks the offsets of l experts and returns the number of rows.
+func mustBeGrouped(kernel string, l int, offsets []int32) int {
+	mustLen(kernel, "offsets", offsets, l+1)
+	for e := range l {
+		if offsets[e] > offsets[e+1] || offsets[0] != 0 {
+			panic(fmt.Sprintf("BUG: host.%s: offsets %v of expert %d", kernel, offsets[e:e+2], e))
+		}
+	}
+	return int(offsets[l])
+}
+
+// ragged is an operand of r rows of the given width, gathered when pairs is given.
+func ragged(kernel, operand string, r, width int, pairs []int32, topk int, x []float32) matrix {
+	if pairs != nil {
+		mustHold(kernel, "pairs", pairs, r)
+	} else {
+		mustHold(kernel, operand, x, r*width)
+	}
+	return matrix{x: x, ld: width, pairs: pairs, topk: topk}
+}
+
+// grouped computes n columns of every expert's rows, summed over k. The weights of one expert are n·k elements of b.
+func (g *product) grouped(p *Pool, offsets []int32, n, k int) {
+	blocks := 0 // of rows, over all experts
+	for e := range len(offsets) - 1 {
+		blocks += blockCount(int(offsets[e+1]-offsets[e]), groupedRows)
+	}
+	across := blockCount(n, nBlock)
+	p.ForWorker(blocks*across, func(worker, i int) {
+		e, block := 0, i/across
+		for {
+			own := blockCount(int(offsets[e+1]-offsets[e]), groupedRows)
+			if block < own {
+				break
+			}
+			block -= own
+			e++
+		}
+		// The blocks of an expert are equal, as far as that goes.
+		first, rows := int(offsets[e]), int(offsets[e+1]-offsets[e])
+		size := blockCount(rows, blockCount(rows, groupedRows))
+		m0, n0 := block*size, i%across*nBlock
+		g := *g
+		g.b.x = g.b.x[e*n*k : (e+1)*n*k]
+		g.block(p.workerScratch(worker), first+m0, first+min(m0+size, rows), n0, min(n0+nBlock, n), 0, k)
+	})
+}
