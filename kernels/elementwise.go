@@ -1,0 +1,54 @@
+package kernels
+
+import "moegen/ir"
+
+var embedding = &Kernel{
+	Name: "host.Embedding", Op: "embedding", Family: Other,
+	Call: func(l *ir.Launch) []Arg {
+		y := dims(l.Out[0])
+		return args(pool, y[0], y[1], in(0), in(1), out(0))
+	},
+}
+
+var embeddingGrad = &Kernel{
+	Name: "host.EmbeddingGrad", Op: "embedding_grad", Family: Other,
+	Shares: [][2]int{{0, 2}},
+	Call: func(l *ir.Launch) []Arg {
+		dy := dims(l.In[1])
+		return args(pool, dy[0], dy[1], l.Attrs.Int("vocab"), in(0), in(1), accumulate(l, 2), out(0))
+	},
+}
+
+var add = &Kernel{
+	Name: "host.Add", Op: "add", Family: Other,
+	Call: func(l *ir.Launch) []Arg { return args(pool, in(0), in(1), out(0)) },
+}
+
+var accumulateGrad = &Kernel{
+	Name: "host.Accumulate", Op: "accumulate", Family: Other,
+	Shares: [][2]int{{0, 1}},
+	Call:   func(l *ir.Launch) []Arg { return args(pool, in(0), accumulate(l, 1), out(0)) },
+}
+
+var sliceRows = &Kernel{
+	Name: "host.SliceRows", Op: "slice_rows", Family: Other,
+	Call: func(l *ir.Launch) []Arg { return args(dims(l.Out[0])[1], in(1), in(0), out(0)) },
+}
+
+// The taps hand a value to whoever probes the program.
+
+var tapF32 = &Kernel{
+	Name: "host.Rank.TapF32", Op: "tap", Family: Other,
+	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.F32 },
+	Call:   tapCall,
+}
+
+var tapI32 = &Kernel{
+	Name: "host.Rank.TapI32", Op: "tap", Family: Other,
+	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.I32 },
+	Call:   tapCall,
+}
+
+func tapCall(l *ir.Launch) []Arg {
+	return args(rank, l.Attrs.Str("name"), l.Attrs.Int("layer"), in(0))
+}
