@@ -1,0 +1,240 @@
+// Package checkpoint reads and writes checkpoint folders in Hugging Face's form: config.json, the weights as
+// safetensors, and whatever else belongs to the model (tokenizer, generation config). Beside the weights a
+// folder may hold the training state, with which a run goes on to the bit.
+//
+// A folder appears whole or not at all, and an existing one is never changed.
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"moegen/runtime/safetensors"
+)
+
+const (
+	configFile  = "config.json"
+	weightsBase = "model"
+)
+
+// Checkpoint is the form of a checkpoint folder: the layout, names and types of its weights and all its other
+// files. What Save writes has the same form.
+type Checkpoint struct {
+	dir     string              // "" for a form without a folder
+	weights *safetensors.Reader // nil for a form without a folder
+	layout  safetensors.Layout
+	config  []byte
+	files   []file
+}
+
+// Open examines the checkpoint folder dir. Its files stay open until Close, so Save works even when the folder
+// has been removed meanwhile.
+func Open(dir string) (*Checkpoint, error) {
+	c := &Checkpoint{dir: dir}
+	if err := c.open(); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) open() (err error) {
+	c.config, err = os.ReadFile(filepath.Join(c.dir, configFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no %s: not a checkpoint folder", c.dir, configFile)
+	}
+	if err != nil {
+		return err
+	}
+	if c.weights, err = safetensors.OpenDir(c.dir, weightsBase); err != nil {
+		return err
+	}
+	c.layout = c.weights.Layout()
+	c.files, err = openFiles(c.dir, "")
+	return err
+}
+
+// File is a file of a checkpoint folder other than its weights.
+type File struct {
+	Name string // path inside the folder
+	Data []byte
+}
+
+// New is the form that a checkpoint of a new model has: config.json with the given text, the weights in
+// float32, or in bfloat16 if the config says so ("dtype", formerly "torch_dtype"), and the given files.
+func New(config []byte, params []Param, files ...File) (*Checkpoint, error) {
+	var c struct {
+		DType      string `json:"dtype"`
+		TorchDType string `json:"torch_dtype"`
+	}
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", configFile, err)
+	}
+	dtype := safetensors.F32
+	if c.DType == "bfloat16" || c.DType == "" && c.TorchDType == "bfloat16" {
+		dtype = safetensors.BF16
+	}
+	return &Checkpoint{
+		config: config,
+		layout: safetensors.Arrange(infos(tensors(params), dtype), weightsBase, safetensors.ShardBytes),
+		files:  fileList(append([]File{{configFile, config}}, files...)),
+	}, nil
+}
+
+// infos describes the tensors with one element type.
+func infos(list []tensor, dtype safetensors.DType) []safetensors.Info {
+	all := make([]safetensors.Info, len(list))
+	for i, t := range list {
+		all[i] = t.Info
+		all[i].DType = dtype
+	}
+	return all
+}
+
+// Close closes the files of the folder.
+func (c *Checkpoint) Close() {
+	if c.weights != nil {
+		c.weights.Close()
+	}
+	closeFiles(c.files)
+}
+
+// Config is the text of config.json.
+func (c *Checkpoint) Config() []byte { return c.config }
+
+// Load reads the weights of all parameters into the memory of all ranks. The folder must hold exactly the
+// tensors of the parameters, with their shapes.
+func (c *Checkpoint) Load(params []Param, memory Memory) error {
+	list := tensors(params)
+	if err := match(c.weights, list); err != nil {
+		return err
+	}
+	return load(c.weights, list, memory, value)
+}
+
+// Save writes a checkpoint folder of the same form with the parameters that the ranks hold. A state that is
+// not nil is kept as the training state, with AdamW's moments and, where the weights are stored in a narrower
+// type, with their exact values.
+//
+// dir must not exist. After an error nothing is left of it; a process that dies in between leaves a hidden
+// folder that the next Save or SaveRandom beside it removes.
+func (c *Checkpoint) Save(dir string, params []Param, memory Memory, state any) error {
+	list := tensors(params)
+	return c.publish(dir, list, func(temporary string) error {
+		if err := store(temporary, c.layout, list, fetch(memory, value)); err != nil {
+			return err
+		}
+		if state == nil {
+			return nil
+		}
+		return c.saveState(filepath.Join(temporary, stateDir), list, memory, state)
+	})
+}
+
+// SaveRandom writes a checkpoint folder of the same form with randomly initialised parameters, the values that
+// Fill gives. dir is treated as by Save. The model need not fit into memory.
+func (c *Checkpoint) SaveRandom(dir string, params []Param, seed uint64) error {
+	list := tensors(params)
+	return c.publish(dir, list, func(temporary string) error {
+		return store(temporary, c.layout, list, func(t *tensor, first int, buffer []float32) error {
+			t.random(seed, first, buffer)
+			return nil
+		})
+	})
+}
+
+// publish makes a folder of the files and of what write adds.
+func (c *Checkpoint) publish(dir string, list []tensor, write func(temporary string) error) error {
+	if err := c.covers(list); err != nil {
+		return err
+	}
+	return publish(dir, func(temporary string) error {
+		if err := writeFiles(temporary, c.files); err != nil {
+			return err
+		}
+		return write(temporary)
+	})
+}
+
+// covers reports whether the layout is one of exactly these tensors.
+func (c *Checkpoint) covers(list []tensor) error {
+	if c.weights != nil {
+		return match(c.weights, list)
+	}
+	n := 0
+	for _, s := range c.layout.Shards {
+		n += len(s.Tensors)
+	}
+	if n != len(list) {
+		panic("BUG: Save with other parameters than New")
+	}
+	return nil
+}
+
+// match compares the tensors of a reader with those that the program needs.
+func match(r *safetensors.Reader, list []tensor) error {
+	needed := map[string]bool{}
+	for _, t := range list {
+		needed[t.Name] = true
+		found := r.Tensor(t.Name)
+		if found == nil {
+			return fmt.Errorf("%s: tensor %q is missing; the program needs it with shape %v", r.Path(), t.Name, t.Shape)
+		}
+		if !slices.Equal(found.Shape, t.Shape) {
+			return fmt.Errorf("%s: tensor %q has shape %v, the program needs %v", found.Path(), t.Name, found.Shape, t.Shape)
+		}
+		if !found.DType.Float() {
+			return fmt.Errorf("%s: tensor %q is %s, the program needs a floating type (F64, F32, F16, BF16)", found.Path(), t.Name, found.DType)
+		}
+	}
+	for _, s := range r.Layout().Shards {
+		for _, t := range s.Tensors {
+			if !needed[t.Name] {
+				return fmt.Errorf("%s: tensor %q is not part of the model that the program was built for", r.Tensor(t.Name).Path(), t.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// load reads tensors into one of the arrays of their parameters.
+func load(r *safetensors.Reader, list []tensor, memory Memory, k kind) error {
+	return eachChunk(list, func(t *tensor, first int, buffer []float32) error {
+		if err := r.Tensor(t.Name).ReadFloat32(first, buffer); err != nil {
+			return err
+		}
+		memory.put(t, k, first, buffer)
+		return nil
+	})
+}
+
+// fetch fills buffers from one of the arrays of the parameters.
+func fetch(memory Memory, k kind) func(t *tensor, first int, buffer []float32) error {
+	return func(t *tensor, first int, buffer []float32) error {
+		memory.get(t, k, first, buffer)
+		return nil
+	}
+}
+
+// store writes the files of a layout into dir; fill provides the values of a part of a tensor.
+func store(dir string, layout safetensors.Layout, list []tensor, fill func(t *tensor, first int, buffer []float32) error) error {
+	w, err := safetensors.Create(dir, layout)
+	if err != nil {
+		return err
+	}
+	err = eachChunk(list, func(t *tensor, first int, buffer []float32) error {
+		if err := fill(t, first, buffer); err != nil {
+			return err
+		}
+		return w.WriteFloat32(t.Name, first, buffer)
+	})
+	if err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return w.Commit()
+}
