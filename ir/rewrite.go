@@ -6,14 +6,15 @@ import "fmt"
 // every node whether to copy it, to emit others in its place, or to leave it out.
 type Rewriter struct {
 	*Builder
-	to map[*Value]*Value
+	to    map[*Value]*Value
+	later map[*Value]bool
 }
 
 // Rewrite returns a new graph with that name. Operands from outside are copied first, through outside where it
-// is not nil (it returns the new type of an operand); then visit is called for every node in order; writes
-// follow.
+// is not nil (it returns the new type of an operand); then visit is called for every node in order, but for
+// readers of what has been put off with Later, which wait for it; writes follow.
 func Rewrite(g *Graph, name string, outside func(*Value) Type, visit func(*Rewriter, *Node)) *Graph {
-	r := &Rewriter{Builder: NewBuilder(name), to: map[*Value]*Value{}}
+	r := &Rewriter{Builder: NewBuilder(name), to: map[*Value]*Value{}, later: map[*Value]bool{}}
 	r.Graph.Ranks = g.Ranks
 	for _, v := range g.Outside {
 		t := v.Type
@@ -24,14 +25,39 @@ func Rewrite(g *Graph, name string, outside func(*Value) Type, visit func(*Rewri
 		w.Param = v.Param
 		r.to[v] = w
 	}
+	var waiting []*Node
 	for _, n := range g.Nodes {
-		r.Section = n.Section
-		visit(r, n)
+		waiting = append(waiting, n)
+		for i := 0; i < len(waiting); {
+			if n := waiting[i]; r.ready(n) {
+				waiting = append(waiting[:i], waiting[i+1:]...)
+				r.Section = n.Section
+				visit(r, n)
+				i = 0
+			} else {
+				i++
+			}
+		}
+	}
+	for _, n := range waiting {
+		panic(fmt.Sprintf("BUG: %s of %s waits for ever", n.Op.Name, g.Name))
 	}
 	for _, w := range g.Results {
 		r.Write(r.Get(w.To), r.Get(w.From))
 	}
 	return r.Graph
+}
+
+// Later says that a value will be Set at a later node; nodes that read it wait until then.
+func (r *Rewriter) Later(v *Value) { r.later[v] = true }
+
+func (r *Rewriter) ready(n *Node) bool {
+	for _, v := range n.In {
+		if r.later[v] && r.to[v] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Get returns what stands for a value of the old graph in the new one.
@@ -58,7 +84,7 @@ func (r *Rewriter) Copy(n *Node) { r.Emit(n, n.Op, n.Attrs, r.GetAll(n.In)...) }
 // Emit appends an operation in place of n: result i stands for result i of n and takes its name; the
 // operation has as many results as n.
 func (r *Rewriter) Emit(n *Node, op *Op, attrs Attrs, in ...*Value) []*Value {
-	out := r.add(op, "", attrs, in)
+	out := r.add(op, n.Op.Name, attrs, in)
 	for i, v := range out {
 		v.Name = r.Fresh(n.Out[i].Name)
 		r.to[n.Out[i]] = v

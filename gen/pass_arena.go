@@ -1,0 +1,248 @@
+package gen
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"moegen/ir"
+)
+
+// align is the alignment of every buffer, in bytes: a whole number of cache lines, and what tensor copies of
+// a GPU ask for.
+const align = 256
+
+// arena gives every value a place. What comes from outside lives for good, at the bottom of the arena;
+// activations of a program share the space above by lifetime, and the programs share it with each other. A
+// result takes the place of an operand where its kernel may work in place and nobody reads the operand
+// later. A result written at the end of its program is computed right where it belongs.
+func arena(s *step) error {
+	a := &arenaBuilder{
+		plan:    &ir.Plan{Model: s.req.Model.Name, Target: s.req.Target, Ranks: s.req.GPUs, EP: s.req.GPUs},
+		outside: map[string]*ir.Buffer{},
+	}
+	graphs := s.programs()
+	a.placeOutside(graphs)
+	for _, g := range graphs {
+		a.program(s, g)
+	}
+	slices.SortFunc(a.plan.Buffers, func(x, y *ir.Buffer) int {
+		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Program, y.Program),
+			cmp.Compare(x.First, y.First), cmp.Compare(x.Name, y.Name))
+	})
+	s.plan = a.plan
+	return nil
+}
+
+type arenaBuilder struct {
+	plan    *ir.Plan
+	outside map[string]*ir.Buffer
+	base    int64 // end of what lives for good
+}
+
+// place is a piece of the arena above base, used by one value or, in place, by several in turn.
+type place struct {
+	name        string
+	bytes       int64
+	first, last int // launches
+	offset      int64
+}
+
+func roundUp(n int64) int64 { return (n + align - 1) / align * align }
+
+// placeOutside lays out what lives for good, role by role; results that only eval and head touch come last
+// and are given back to the activations of the other programs.
+func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
+	var all []*ir.Buffer
+	shared := map[*ir.Buffer]bool{} // touched by a program other than eval and head
+	for _, g := range graphs {
+		for _, v := range g.Outside {
+			b := a.outside[v.Name]
+			if b == nil {
+				b = &ir.Buffer{Name: v.Name, Type: v.Type, Role: v.Role, Param: v.Param}
+				a.outside[v.Name] = b
+				all = append(all, b)
+			}
+			if !b.Type.Equal(v.Type) || b.Role != v.Role {
+				panic(fmt.Sprintf("BUG: %s is %s %s in one program, %s %s in %s", v.Name, b.Role, b.Type, v.Role, v.Type, g.Name))
+			}
+			shared[b] = shared[b] || g.Name != "eval" && g.Name != "head"
+		}
+	}
+	passing := func(b *ir.Buffer) bool { return b.Role == ir.Result && !shared[b] }
+	order := []ir.Role{ir.Weight, ir.Gradient, ir.State, ir.Constant, ir.Input, ir.Result}
+	slices.SortStableFunc(all, func(x, y *ir.Buffer) int {
+		if passing(x) != passing(y) {
+			return map[bool]int{false: -1, true: 1}[passing(x)]
+		}
+		return cmp.Compare(slices.Index(order, x.Role), slices.Index(order, y.Role))
+	})
+	end := int64(0)
+	for _, b := range all {
+		b.Offset = end
+		end += roundUp(b.Bytes())
+		if !passing(b) {
+			a.base = end
+		}
+	}
+	a.plan.Buffers = append(a.plan.Buffers, all...)
+	a.plan.Bytes = end
+}
+
+// program turns a graph into launches and places its activations.
+func (a *arenaBuilder) program(s *step, g *ir.Graph) {
+	p := &ir.Program{Name: g.Name}
+	lastUse := map[*ir.Value]int{}
+	for i, n := range g.Nodes {
+		for _, v := range n.In {
+			lastUse[v] = i
+		}
+	}
+	buffers, places := map[*ir.Value]*ir.Buffer{}, map[*ir.Value]*place{}
+	for _, v := range g.Outside {
+		buffers[v] = a.outside[v.Name]
+	}
+	target := writeTargets(g, lastUse)
+	var all []*place
+	fresh := func(name string, bytes int64, at int) *place {
+		all = append(all, &place{name: name, bytes: roundUp(bytes), first: at, last: at})
+		return all[len(all)-1]
+	}
+	type pair struct {
+		buffer *ir.Buffer
+		place  *place
+	}
+	var pairs []pair
+	for i, n := range g.Nodes {
+		k := s.kernels[n]
+		l := &ir.Launch{Kernel: k.Name, Op: n.Op, Section: n.Section, Attrs: n.Attrs, Cost: n.Op.Cost(n)}
+		for _, v := range n.In {
+			l.In = append(l.In, buffers[v])
+		}
+		taken := map[*place]bool{}
+		for j, v := range n.Out {
+			if to := target[v]; to != nil {
+				buffers[v] = a.outside[to.Name]
+				l.Out = append(l.Out, buffers[v])
+				continue
+			}
+			at := inPlace(n, j, i, lastUse, places)
+			if at == nil || taken[at] || at.bytes < roundUp(v.Type.Bytes()) {
+				at = fresh(v.Name, v.Type.Bytes(), i)
+			}
+			taken[at] = true
+			at.last = max(at.last, i, lastUse[v])
+			b := &ir.Buffer{Name: v.Name, Type: v.Type, Program: g.Name, First: i, Last: max(i, lastUse[v])}
+			buffers[v], places[v] = b, at
+			pairs = append(pairs, pair{b, at})
+			l.Out = append(l.Out, b)
+		}
+		if elements := k.WorkspaceElements(n); elements > 0 {
+			name := fmt.Sprintf("%s.workspace.%d", g.Name, i)
+			b := &ir.Buffer{Name: name, Type: ir.Fixed(ir.F32, elements), Program: g.Name, First: i, Last: i}
+			pairs = append(pairs, pair{b, fresh(name, b.Bytes(), i)})
+			l.Workspace = b
+		}
+		p.Launches = append(p.Launches, l)
+	}
+	a.assign(all, a.floor(g))
+	for _, x := range pairs {
+		x.buffer.Offset = x.place.offset
+		a.plan.Buffers = append(a.plan.Buffers, x.buffer)
+	}
+	a.plan.Programs = append(a.plan.Programs, p)
+}
+
+// floor returns where the activations of a program may start: above everything from outside that it touches
+// and everything that lives for good.
+func (a *arenaBuilder) floor(g *ir.Graph) int64 {
+	floor := a.base
+	for _, v := range g.Outside {
+		b := a.outside[v.Name]
+		floor = max(floor, b.Offset+roundUp(b.Bytes()))
+	}
+	return floor
+}
+
+// writeTargets maps every value that is written at the end to where it is computed, and makes sure that
+// nobody wants the old contents after that.
+func writeTargets(g *ir.Graph, lastUse map[*ir.Value]int) map[*ir.Value]*ir.Value {
+	index := map[*ir.Node]int{}
+	for i, n := range g.Nodes {
+		index[n] = i
+	}
+	target := map[*ir.Value]*ir.Value{}
+	for _, w := range g.Results {
+		def := w.From.Def
+		if def == nil || target[w.From] != nil {
+			panic(fmt.Sprintf("BUG: %s writes %s, which no node computes for it alone", g.Name, w.To.Name))
+		}
+		last, read := lastUse[w.To]
+		if read && last > index[def] || read && last == index[def] && !mayReplace(def, w.From, w.To) {
+			panic(fmt.Sprintf("BUG: %s overwrites %s, which is still read", g.Name, w.To.Name))
+		}
+		target[w.From] = w.To
+	}
+	return target
+}
+
+// mayReplace reports whether a node may compute result v in the place of operand x.
+func mayReplace(n *ir.Node, v, x *ir.Value) bool {
+	for _, pair := range n.Op.InPlace {
+		if n.Out[pair[0]] == v && n.In[pair[1]] == x {
+			return true
+		}
+	}
+	return false
+}
+
+// inPlace returns the place of an operand that result j of node n, launch i, may take over, or nil.
+func inPlace(n *ir.Node, j, i int, lastUse map[*ir.Value]int, places map[*ir.Value]*place) *place {
+	for _, pair := range n.Op.InPlace {
+		if pair[0] != j || pair[1] >= len(n.In) {
+			continue
+		}
+		x := n.In[pair[1]]
+		at := places[x]
+		if at == nil || lastUse[x] > i || at.last > i {
+			continue
+		}
+		readTwice := 0
+		for _, v := range n.In {
+			if v != nil && places[v] == at {
+				readTwice++
+			}
+		}
+		if readTwice == 1 {
+			return at
+		}
+	}
+	return nil
+}
+
+// assign gives every place an offset at or above floor: largest first, each as low as what is alive beside it
+// allows. The order is total, so the result does not depend on anything else.
+func (a *arenaBuilder) assign(all []*place, floor int64) {
+	order := slices.Clone(all)
+	slices.SortFunc(order, func(x, y *place) int {
+		return cmp.Or(cmp.Compare(y.bytes, x.bytes), cmp.Compare(x.first, y.first), cmp.Compare(x.name, y.name))
+	})
+	var placed []*place // by offset
+	for _, p := range order {
+		p.offset = floor
+		for _, q := range placed {
+			if q.last < p.first || p.last < q.first || q.offset+q.bytes <= p.offset {
+				continue
+			}
+			if q.offset >= p.offset+p.bytes {
+				break
+			}
+			p.offset = q.offset + q.bytes
+		}
+		at, _ := slices.BinarySearchFunc(placed, p.offset, func(q *place, offset int64) int {
+			return cmp.Compare(q.offset, offset)
+		})
+		placed = slices.Insert(placed, at, p)
+		a.plan.Bytes = max(a.plan.Bytes, p.offset+p.bytes)
+	}
+}

@@ -1,0 +1,134 @@
+package gen
+
+import (
+	"strings"
+
+	"moegen/ir"
+)
+
+// Recompute says what backward computes again instead of keeping it from forward.
+type Recompute string
+
+const (
+	// RecomputeNone keeps the results of matrix products and attention; what is bound by memory bandwidth
+	// (norms, rope, activations, gathers) is computed again all the same.
+	RecomputeNone Recompute = "none"
+	// RecomputeUp also computes the experts' up-projection again.
+	RecomputeUp Recompute = "up"
+	// RecomputeBlock keeps only the input of a layer and its routing.
+	RecomputeBlock Recompute = "block"
+)
+
+// Recomputes lists the choices.
+var Recomputes = []Recompute{RecomputeNone, RecomputeUp, RecomputeBlock}
+
+// recompute copies forward nodes into backward, in front of the first node there that reads their results, so
+// that those results need not be kept in between. Routing is never computed again: a router asked twice could
+// answer twice. The embedding and the head are left alone: the head's backward follows its forward at once.
+func recompute(s *step) error {
+	s.micro = recomputed(s.micro, again(s.micro, s.req.Recompute))
+	return nil
+}
+
+const backwardSuffix = ".grad"
+
+func inBackward(n *ir.Node) bool { return strings.HasSuffix(n.Section, backwardSuffix) }
+
+// layerOf returns "layers.N" of a section inside a layer, "" elsewhere.
+func layerOf(section string) string {
+	parts := strings.SplitN(section, ".", 3)
+	if len(parts) < 2 || parts[0] != "layers" {
+		return ""
+	}
+	return parts[0] + "." + parts[1]
+}
+
+// again returns the forward nodes that are computed again.
+func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
+	uses := g.Uses()
+	set := map[*ir.Node]bool{}
+	for _, n := range g.Nodes {
+		if inBackward(n) || layerOf(n.Section) == "" {
+			continue
+		}
+		switch mode {
+		case RecomputeNone:
+			set[n] = n.Op.Cheap
+		case RecomputeUp:
+			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu")
+		case RecomputeBlock:
+			set[n] = !routing[n.Op.Name] && !leavesLayer(uses, n)
+		}
+	}
+	return set
+}
+
+// routing lists the operations whose results are always kept.
+var routing = map[string]bool{"router": true, "route": true, "dispatch_plan": true, "router_stats": true}
+
+func feeds(uses map[*ir.Value][]*ir.Node, n *ir.Node, reader string) bool {
+	for _, v := range n.Out {
+		for _, u := range uses[v] {
+			if u.Op.Name == reader {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leavesLayer reports whether a forward node of another layer, or of none, reads a result of n.
+func leavesLayer(uses map[*ir.Value][]*ir.Node, n *ir.Node) bool {
+	for _, v := range n.Out {
+		for _, u := range uses[v] {
+			if !inBackward(u) && layerOf(u.Section) != layerOf(n.Section) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func recomputed(g *ir.Graph, set map[*ir.Node]bool) *ir.Graph {
+	fresh := map[*ir.Value]*ir.Value{} // forward value → the copy that backward reads
+	var operand func(r *ir.Rewriter, v *ir.Value) *ir.Value
+	operand = func(r *ir.Rewriter, v *ir.Value) *ir.Value {
+		if v == nil || v.Def == nil || !set[v.Def] {
+			return r.Get(v)
+		}
+		if fresh[v] == nil {
+			var in []*ir.Value
+			for _, x := range v.Def.In {
+				in = append(in, operand(r, x))
+			}
+			base := v.Name
+			if len(v.Def.Out) > 1 {
+				base = strings.TrimSuffix(base, "."+v.Def.Op.Results[indexOf(v.Def.Out, v)])
+			}
+			for i, copied := range r.Op(v.Def.Op, base+".again", v.Def.Attrs, in...) {
+				fresh[v.Def.Out[i]] = copied
+			}
+		}
+		return fresh[v]
+	}
+	return ir.WithoutDead(ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
+		if !inBackward(n) {
+			r.Copy(n)
+			return
+		}
+		in := make([]*ir.Value, len(n.In))
+		for i, v := range n.In {
+			in[i] = operand(r, v)
+		}
+		r.Emit(n, n.Op, n.Attrs, in...)
+	}))
+}
+
+func indexOf(vs []*ir.Value, v *ir.Value) int {
+	for i, x := range vs {
+		if x == v {
+			return i
+		}
+	}
+	panic("BUG: " + v.Name + " is not a result of its node")
+}
