@@ -137,7 +137,11 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 			pairs = append(pairs, pair{b, at})
 			l.Out = append(l.Out, b)
 		}
-		if elements := k.WorkspaceElements(n); elements > 0 {
+		elements := 0
+		if k.Workspace != nil {
+			elements = k.Workspace(n)
+		}
+		if elements > 0 {
 			name := fmt.Sprintf("%s.workspace.%d", g.Name, i)
 			b := &ir.Buffer{Name: name, Type: ir.Fixed(ir.F32, elements), Program: g.Name, First: i, Last: i}
 			pairs = append(pairs, pair{b, fresh(name, b.Bytes(), i)})

@@ -50,10 +50,10 @@ func (s *step) rewrite(f func(*ir.Graph) *ir.Graph) {
 	}
 }
 
-// run executes the passes in order and verifies after each. dump, when not nil, receives the text of every
-// program after every pass.
-func (s *step) run(dump func(pass, program, text string)) error {
-	for _, p := range passes {
+// run executes the passes in order and verifies after each. dump receives the text of every program, or of the
+// plan, after every pass.
+func (s *step) run(dump func(stage int, pass, program, text string)) error {
+	for i, p := range passes {
 		if err := p.run(s); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -61,18 +61,14 @@ func (s *step) run(dump func(pass, program, text string)) error {
 			if err := ir.VerifyPlan(s.plan); err != nil {
 				panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))
 			}
-			if dump != nil {
-				dump(p.name, "plan", ir.PrintPlan(s.plan))
-			}
+			dump(i+1, p.name, "plan", ir.PrintPlan(s.plan))
 			continue
 		}
 		for _, g := range s.programs() {
 			if err := ir.Verify(g); err != nil {
 				panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))
 			}
-			if dump != nil {
-				dump(p.name, g.Name, ir.Print(g))
-			}
+			dump(i+1, p.name, g.Name, ir.Print(g))
 		}
 	}
 	return nil

@@ -1,0 +1,83 @@
+// Package gen turns a model and a topology into the source of a training program. It is pure: the same request
+// gives the same bytes, and nothing is read or written but its arguments.
+//
+// The way through is one direction: the model's forward graph, the passes of the table in passes.go, a plan
+// (every launch and every buffer known), and the emitted Go module.
+package gen
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"moegen/ir"
+	"moegen/kernels"
+	"moegen/models"
+)
+
+// Request says what to generate.
+type Request struct {
+	Model      *models.Model
+	Target     string // cpu
+	DType      string // f32
+	Seq        int    // tokens of a row
+	MicroBatch int    // rows of a rank's micro-batch
+	GPUs       int    // ranks
+	Recompute  Recompute
+}
+
+// Dump is the text of one program, or of the plan, after one pass.
+type Dump struct {
+	Path string // NN_pass/program.txt
+	Text string
+}
+
+// Planned is what is known of a program before any of it is emitted.
+type Planned struct {
+	Request Request
+	Plan    *ir.Plan
+	Hash    string // SHA-256 of the plan's text, hex
+	Dumps   []Dump // in order
+	head    int    // rows of one Head
+}
+
+// Plan runs the passes. An error is the user's: it says what is wrong and what to do.
+func Plan(req Request) (*Planned, error) {
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	graphs, err := req.Model.Build(models.Shape{Seq: req.Seq, Rows: req.MicroBatch})
+	if err != nil {
+		return nil, err
+	}
+	s := &step{req: req, forward: graphs.Forward, setup: graphs.Setup, head: graphs.Head}
+	p := &Planned{Request: req, head: graphs.HeadRows}
+	err = s.run(func(stage int, pass, program, text string) {
+		p.Dumps = append(p.Dumps, Dump{fmt.Sprintf("%02d_%s/%s.txt", stage, pass, program), text})
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Plan = s.plan
+	sum := sha256.Sum256([]byte(ir.PrintPlan(s.plan)))
+	p.Hash = hex.EncodeToString(sum[:])
+	return p, nil
+}
+
+func (r Request) check() error {
+	if targets := kernels.Targets(); !slices.Contains(targets, r.Target) {
+		return fmt.Errorf("there is no target %q; use %s", r.Target, strings.Join(targets, " or "))
+	}
+	if r.DType != "f32" {
+		return fmt.Errorf("target %s does not train in %q; use f32", r.Target, r.DType)
+	}
+	if r.GPUs < 1 {
+		return fmt.Errorf("%d ranks cannot train; give --gpus at least 1", r.GPUs)
+	}
+	if !slices.Contains(Recomputes, r.Recompute) {
+		return fmt.Errorf("there is no way to recompute called %q; use none, up or block", r.Recompute)
+	}
+	return nil
+}
