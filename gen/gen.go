@@ -39,12 +39,12 @@ type Planned struct {
 	Request Request
 	Plan    *ir.Plan
 	Hash    string // SHA-256 of the plan's text, hex
-	Dumps   []Dump // in order
 	head    int    // rows of one Head
 }
 
-// Plan runs the passes. An error is the user's: it says what is wrong and what to do.
-func Plan(req Request) (*Planned, error) {
+// Plan runs the passes. dump, when not nil, is given what each pass made. An error is the user's: it says what
+// is wrong and what to do.
+func Plan(req Request, dump func(Dump)) (*Planned, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
@@ -54,10 +54,7 @@ func Plan(req Request) (*Planned, error) {
 	}
 	s := &step{req: req, forward: graphs.Forward, setup: graphs.Setup, head: graphs.Head}
 	p := &Planned{Request: req, head: graphs.HeadRows}
-	err = s.run(func(stage int, pass, program, text string) {
-		p.Dumps = append(p.Dumps, Dump{fmt.Sprintf("%02d_%s/%s.txt", stage, pass, program), text})
-	})
-	if err != nil {
+	if err := s.run(dump); err != nil {
 		return nil, err
 	}
 	p.Plan = s.plan

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"errors"
 	"fmt"
 
 	"moegen/ir"
@@ -50,28 +51,44 @@ func (s *step) rewrite(f func(*ir.Graph) *ir.Graph) {
 	}
 }
 
-// run executes the passes in order and verifies after each. dump receives the text of every program, or of the
-// plan, after every pass.
-func (s *step) run(dump func(stage int, pass, program, text string)) error {
+// run executes the passes in order and verifies after each. dump, when not nil, receives the text of
+// every program, or of the plan, after every pass.
+func (s *step) run(dump func(Dump)) error {
 	for i, p := range passes {
 		if err := p.run(s); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		if s.plan != nil {
-			if err := ir.VerifyPlan(s.plan); err != nil {
-				panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))
-			}
-			dump(i+1, p.name, "plan", ir.PrintPlan(s.plan))
-			continue
+		if err := s.verify(); err != nil {
+			panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))
 		}
-		for _, g := range s.programs() {
-			if err := ir.Verify(g); err != nil {
-				panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))
-			}
-			dump(i+1, p.name, g.Name, ir.Print(g))
+		if dump != nil {
+			s.print(func(program, text string) {
+				dump(Dump{fmt.Sprintf("%02d_%s/%s.txt", i+1, p.name, program), text})
+			})
 		}
 	}
 	return nil
+}
+
+func (s *step) verify() error {
+	if s.plan != nil {
+		return ir.VerifyPlan(s.plan)
+	}
+	var errs []error
+	for _, g := range s.programs() {
+		errs = append(errs, ir.Verify(g))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *step) print(dump func(program, text string)) {
+	if s.plan != nil {
+		dump("plan", ir.PrintPlan(s.plan))
+		return
+	}
+	for _, g := range s.programs() {
+		dump(g.Name, ir.Print(g))
+	}
 }
 
 // op returns a registered operation.

@@ -1,0 +1,38 @@
+# moegen: `make quickstart` trains a small model, `make test` runs the tests.
+
+GO   ?= go
+OUT  ?= out
+
+.PHONY: build quickstart test race fuzz bench generate check clean
+
+build: ## the moegen binary, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/moegen ./cmd/moegen
+
+quickstart: build ## a minute or two of training on the Go standard library's source, and a sample
+	MOEGEN=bin/moegen OUT=$(OUT)/quickstart GOROOT=$$($(GO) env GOROOT) scripts/quickstart
+
+test: check ## everything
+	$(GO) test -timeout 30m ./...
+	cd runtime/host/asm && $(GO) test ./...
+
+race: ## the packages with goroutines, under the race detector
+	$(GO) test -race -timeout 60m ./runtime/...
+
+fuzz: ## ten minutes a target
+	for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v vendor); do \
+	  for f in $$(grep -oE '^func Fuzz[A-Za-z0-9_]*' $$t | cut -d' ' -f2); do \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 10m ./$$(dirname $$t) || exit 1; done; done
+
+bench: ## speed of kernels and of whole steps; docs/benchmarks.md has results
+	$(GO) test -run '^$$' -bench . ./runtime/host
+	scripts/bench_step bin/moegen
+
+generate: ## assembly of the host kernels, written anew by its generator
+	$(GO) generate ./runtime/host
+
+check: ## formatting and vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v ^vendor/))" || { echo 'gofmt these files:'; gofmt -l $$(git ls-files '*.go' | grep -v ^vendor/); exit 1; }
+	$(GO) vet ./...
+
+clean:
+	rm -rf bin $(OUT)
