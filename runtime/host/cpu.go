@@ -16,3 +16,6 @@ func (i isa) String() string { return [isaCount]string{"portable", "avx2", "avx5
 // activeISA is what every kernel of the process uses: the best one that the processor and the system support.
 // Only tests change it, between kernels, to run each supported path.
 var activeISA = supportedISAs()[0]
+
+// Path names the vector extensions that the kernels of this process use: avx512, avx2 or portable.
+func Path() string { return activeISA.String() }

@@ -26,6 +26,7 @@ type Pool struct {
 	job     atomic.Pointer[job]
 	busy    atomic.Bool
 	scratch []float32
+	profile *Profile // nil: nobody asks where the time goes
 }
 
 // worker is the parking place of one worker. It fills a cache line of its own.
@@ -107,6 +108,9 @@ func (p *Pool) ForWorker(n int, f func(worker, i int)) {
 		panic("BUG: host.Pool: For called while another For runs")
 	}
 	defer p.busy.Store(false)
+	if p.profile != nil {
+		defer p.profile.add(time.Now())
+	}
 	j := &job{n: int64(n), f: f}
 	if n > 1 && len(p.workers) > 1 {
 		p.job.Store(j)
