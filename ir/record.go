@@ -14,6 +14,8 @@ const (
 	RecordLossNorm          // 1 / number of target tokens of the whole step
 	RecordAuxNorm           // coefficient of the auxiliary loss / number of micro-batches of the step
 	RecordAccumulate        // 0: gradients are overwritten; 1: added to
+	RecordGain1             // 1 − β1, rounded from float64
+	RecordGain2             // 1 − β2, likewise
 	RecordLen        = 16
 )
 

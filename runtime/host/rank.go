@@ -14,5 +14,7 @@ const (
 	RecordLossNorm          // 1 / number of target tokens of the whole step, over ranks and micro-batches
 	RecordAuxNorm           // coefficient of the auxiliary loss / number of micro-batches of the step
 	RecordAccumulate        // 0: the micro-batch overwrites the gradients; 1: it adds to them
+	RecordGain1             // 1 − β1, rounded from float64: float32 1 − 0.999 would be off by 1e-5
+	RecordGain2             // 1 − β2, likewise
 	RecordLen        = 16
 )
