@@ -8,6 +8,7 @@ type Builder struct {
 	Graph   *Graph
 	Section string // given to the nodes that are added
 	taken   map[string]bool
+	lookup  func(name string) (*Op, bool) // LookupOp; see named
 }
 
 // NewBuilder starts an empty graph for one rank.
@@ -17,7 +18,7 @@ func NewBuilder(name string) *Builder {
 
 // Extend continues a graph.
 func Extend(g *Graph) *Builder {
-	b := &Builder{Graph: g, taken: map[string]bool{}}
+	b := &Builder{Graph: g, taken: map[string]bool{}, lookup: LookupOp}
 	for _, v := range g.Outside {
 		b.taken[v.Name] = true
 	}
@@ -57,7 +58,9 @@ func (b *Builder) Outside(name string, role Role, t Type) *Value {
 // Weight declares a trained parameter.
 func (b *Builder) Weight(p Param) *Value {
 	v := b.Outside(p.Name, Weight, Fixed(F32, p.Shape...))
-	v.Param = &p
+	if v.Param == nil {
+		v.Param = &p
+	}
 	return v
 }
 
@@ -86,6 +89,16 @@ func (b *Builder) add(op *Op, name string, attrs Attrs, in []*Value) []*Value {
 	}
 	b.Graph.Nodes = append(b.Graph.Nodes, n)
 	return n.Out
+}
+
+// named is Op for an operation with one result, known by its name: two operations that are each other's
+// gradient cannot both be initialised from the other.
+func (b *Builder) named(op, name string, in ...*Value) *Value {
+	o, ok := b.lookup(op)
+	if !ok {
+		panic("BUG: no operation " + op)
+	}
+	return b.Op(o, name, nil, in...)[0]
 }
 
 // Write records that at the end of the graph to holds from.

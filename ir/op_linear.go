@@ -142,13 +142,23 @@ func (b *Builder) Linear(name string, x, w, bias *Value) *Value {
 
 var recordType = Fixed(F32, RecordLen)
 
-// matrix returns the two extents of operand i, an error if it is not a float32 matrix.
+// matrix returns the two extents of operand i, an error if it is not a float32 matrix of fixed extents.
 func matrix(n *Node, i int) (rows, cols int, err error) {
-	t := n.In[i].Type
-	if t.DType != F32 || len(t.Shape) != 2 {
-		return 0, 0, fmt.Errorf("operand %s has type %s, want a float32 matrix", n.Op.Operands[i], t)
+	r, cols, err := rowMatrix(n, i)
+	if err == nil && r.Bounded {
+		err = fmt.Errorf("operand %s has type %s, want fixed dims", n.Op.Operands[i], n.In[i].Type)
 	}
-	return t.Dim(0), t.Dim(1), nil
+	return r.N, cols, err
+}
+
+// rowMatrix returns the two extents of operand i, an error if it is not a float32 matrix; its rows may be
+// bounded.
+func rowMatrix(n *Node, i int) (rows Dim, cols int, err error) {
+	t := n.In[i].Type
+	if t.DType != F32 || len(t.Shape) != 2 || t.Shape[1].Bounded {
+		return Dim{}, 0, fmt.Errorf("operand %s has type %s, want a float32 matrix", n.Op.Operands[i], t)
+	}
+	return t.Shape[0], t.Dim(1), nil
 }
 
 // accumulateInto adds the accumulated gradient to a fresh one, unless this is a step's first micro-batch.

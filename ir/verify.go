@@ -79,10 +79,17 @@ func inferNode(n *Node) ([]Type, error) {
 	if len(n.In) != len(names) && !(variadic && len(n.In) >= len(names)-1) {
 		return nil, fmt.Errorf("%d operands, want %s", len(n.In), strings.Join(names, ", "))
 	}
+	accumulates, recorded := false, false
 	for i, v := range n.In {
-		if v == nil && (i >= len(names) || !strings.HasSuffix(names[i], "?")) {
-			return nil, fmt.Errorf("operand %d is missing", i)
+		name := names[min(i, len(names)-1)]
+		if v == nil && !strings.HasSuffix(name, "?") {
+			return nil, fmt.Errorf("operand %s is missing", name)
 		}
+		accumulates = accumulates || v != nil && strings.HasPrefix(name, "grad")
+		recorded = recorded || v != nil && strings.HasPrefix(name, "record")
+	}
+	if accumulates && !recorded {
+		return nil, errors.New("an accumulated gradient is given but no record")
 	}
 	if len(n.Attrs) != len(n.Op.Attrs) {
 		return nil, fmt.Errorf("%d attributes, want %s", len(n.Attrs), strings.Join(n.Op.Attrs, ", "))

@@ -1,0 +1,121 @@
+package ir
+
+import "fmt"
+
+// dispatch sends rows of tokens to the ranks that a dispatch_plan names:
+//
+//	y_SD[i] = x_TD[source_S[i] mod T] of rank source_S[i] / T     for i < received
+//
+// position is there for the gradient.
+var dispatch = &Op{
+	Name:     "dispatch",
+	Operands: []string{"x", "source", "received", "position"},
+	Results:  []string{"y"},
+	Infer: func(n *Node) ([]Type, error) {
+		t, d, err := matrix(n, 0)
+		if err != nil {
+			return nil, err
+		}
+		s, err := planned(n, 1, 2, 3)
+		if err == nil && n.In[3].Type.Dim(0) != t {
+			err = fmt.Errorf("operand x has %d rows, position %d", t, n.In[3].Type.Dim(0))
+		}
+		return []Type{Bounded(F32, s, d)}, err
+	},
+	EvalRanks: func(n *Node, in, out [][]*Tensor) {
+		tokens := n.In[0].Type.Dim(0)
+		for r := range out {
+			received := in[r][2].Int(0)
+			for i := range received {
+				from := in[r][1].Int(i)
+				copy(out[r][0].Row(i), in[from/tokens][0].Row(from%tokens))
+			}
+			poison(out[r][0], received)
+		}
+	},
+	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
+		source, received, position := n.In[1], n.In[2], n.In[3]
+		return []*Value{b.named("combine", "d."+n.In[0].Name, dy[0], position, source, received, nil), nil, nil, nil}
+	},
+	Cost: func(n *Node) Cost { return exchangeCost(n, n.Out[0], n.In[3]) },
+}
+
+// combine adds up what the ranks that received a token made of it, in rank order; the transpose of dispatch:
+//
+//	y_TD[t] = (residual_TD[t] +) Σ_{d: position_TN[t,d] ≥ 0} x_SD[position_TN[t,d]] of rank d
+//
+// source and received are there for the gradient.
+var combine = &Op{
+	Name:     "combine",
+	Operands: []string{"x", "position", "source", "received", "residual?"},
+	Results:  []string{"y"},
+	Infer: func(n *Node) ([]Type, error) {
+		rows, d, err := rowMatrix(n, 0)
+		if err != nil {
+			return nil, err
+		}
+		s, err := planned(n, 2, 3, 1)
+		if err == nil && rows != s {
+			err = fmt.Errorf("operand x has type %s, source %s", n.In[0].Type, n.In[2].Type)
+		}
+		if err != nil {
+			return nil, err
+		}
+		y := Fixed(F32, n.In[1].Type.Dim(0), d)
+		return []Type{y}, n.want(4, y)
+	},
+	EvalRanks: func(n *Node, in, out [][]*Tensor) {
+		for r := range out {
+			y := out[r][0]
+			if in[r][4] != nil {
+				copy(y.Data, in[r][4].Data)
+			}
+			for t := range y.Type.Dim(0) {
+				for d, at := range in[r][1].Row(t) {
+					if at >= 0 {
+						axpy(1, in[d][0].Row(int(at)), y.Row(t))
+					}
+				}
+			}
+		}
+	},
+	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
+		position, source, received := n.In[1], n.In[2], n.In[3]
+		grads := make([]*Value, len(n.In))
+		grads[0] = b.named("dispatch", "d."+n.In[0].Name, dy[0], source, received, position)
+		if n.In[4] != nil {
+			grads[4] = dy[0]
+		}
+		return grads
+	},
+	Cost: func(n *Node) Cost {
+		c := exchangeCost(n, n.In[0], n.In[1])
+		c.FLOPs = n.In[0].Type.Expected()
+		return c
+	},
+	InPlace: [][2]int{{0, 4}},
+}
+
+// planned checks the results of a dispatch_plan among the operands and returns S.
+func planned(n *Node, source, received, position int) (Dim, error) {
+	s, err := indexVector(n, source)
+	if err != nil {
+		return s, err
+	}
+	t, ranks, err := indexMatrix(n, position)
+	if err == nil && (!s.Bounded || t.Bounded || s.N != t.N*ranks) {
+		err = fmt.Errorf("operand source has type %s, position %s", n.In[source].Type, n.In[position].Type)
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, n.want(received, Fixed(I32, 1))
+}
+
+// exchangeCost is the cost of moving the received rows; all but those from the rank itself cross over.
+func exchangeCost(n *Node, rows, position *Value) Cost {
+	c := streamed(n)
+	ranks := int64(position.Type.Dim(1))
+	c.Sent = rows.Type.Expected() * F32.Size() * (ranks - 1) / ranks
+	return c
+}

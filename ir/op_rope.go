@@ -1,0 +1,119 @@
+package ir
+
+import (
+	"fmt"
+	"math"
+)
+
+// ropeTable computes the rotations of all positions of a row:
+//
+//	cos_SC[p,i] = scale · cos(p · inv_freq[i])     sin likewise
+var ropeTable = &Op{
+	Name:    "rope_table",
+	Results: []string{"cos", "sin"},
+	Attrs:   []string{"seq", "inv_freq", "scale"},
+	Infer: func(n *Node) ([]Type, error) {
+		t := Fixed(F32, n.Attrs.Int("seq"), len(n.Attrs.Floats("inv_freq")))
+		return []Type{t, t}, nil
+	},
+	Eval: func(n *Node, in, out []*Tensor) {
+		scale := n.Attrs.Float("scale")
+		for p := range out[0].Type.Dim(0) {
+			for i, f := range n.Attrs.Floats("inv_freq") {
+				out[0].Row(p)[i] = scale * math.Cos(float64(p)*f)
+				out[1].Row(p)[i] = scale * math.Sin(float64(p)*f)
+			}
+		}
+	},
+	Cost: streamed,
+}
+
+// rope rotates every query and key head of a packed projection by its token's position (Su et al. 2021, in
+// the half-wise form of Hugging Face's apply_rotary_pos_emb); values pass unchanged. With C columns of the
+// tables, x1 the first C dims of a head and x2 the next C:
+//
+//	y1 = x1·cos − x2·sin     y2 = x2·cos + x1·sin     cos, sin: row positions_T[t]
+//
+// Dims past 2C are not rotated.
+var rope = &Op{
+	Name:     "rope",
+	Operands: []string{"qkv", "cos", "sin", "positions"},
+	Results:  []string{"y"},
+	Attrs:    []string{"heads", "kv_heads"},
+	Infer:    inferRope,
+	Eval: func(n *Node, in, out []*Tensor) {
+		q, _ := packedQKV(n, 0)
+		q.rotate(in[0], out[0], in[1], in[2], in[3], 1)
+	},
+	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
+		dx := b.Op(ropeGrad, "d."+n.In[0].Name, n.Attrs, dy[0], n.In[1], n.In[2], n.In[3])[0]
+		return []*Value{dx, nil, nil, nil}
+	},
+	Cost:  streamedFLOPs(3),
+	Cheap: true,
+}
+
+// ropeGrad is the gradient of rope: the rotation back (the transpose, scale included).
+var ropeGrad = &Op{
+	Name:     "rope_grad",
+	Operands: []string{"dy", "cos", "sin", "positions"},
+	Results:  []string{"dqkv"},
+	Attrs:    []string{"heads", "kv_heads"},
+	Infer:    inferRope,
+	Eval: func(n *Node, in, out []*Tensor) {
+		q, _ := packedQKV(n, 0)
+		q.rotate(in[0], out[0], in[1], in[2], in[3], -1)
+	},
+	Cost:    streamedFLOPs(3),
+	InPlace: [][2]int{{0, 0}},
+}
+
+// RopeTable appends the rotations of all positions: two values [seq, len(invFreq)].
+func (b *Builder) RopeTable(seq int, invFreq []float64, scale float64) (cos, sin *Value) {
+	out := b.Op(ropeTable, "rope", Attrs{{"seq", seq}, {"inv_freq", invFreq}, {"scale", scale}})
+	return out[0], out[1]
+}
+
+// Rope appends the rotation of query and key heads.
+func (b *Builder) Rope(name string, qkv, cos, sin, positions *Value, heads, kvHeads int) *Value {
+	return b.Op(rope, name, Attrs{{"heads", heads}, {"kv_heads", kvHeads}}, qkv, cos, sin, positions)[0]
+}
+
+func inferRope(n *Node) ([]Type, error) {
+	q, err := packedQKV(n, 0)
+	if err == nil {
+		err = wantRotation(n, q, 1)
+	}
+	return []Type{n.In[0].Type}, err
+}
+
+// wantRotation checks the operands cos, sin and positions, the first of which is operand i.
+func wantRotation(n *Node, q packed, i int) error {
+	_, c, err := matrix(n, i)
+	if err != nil {
+		return err
+	}
+	if 2*c > q.dim {
+		return fmt.Errorf("operand %s rotates %d dims of a head of %d", n.Op.Operands[i], 2*c, q.dim)
+	}
+	if err := n.want(i+1, n.In[i].Type); err != nil {
+		return err
+	}
+	return n.want(i+2, Fixed(I32, q.tokens))
+}
+
+// rotate writes x with its query and key heads rotated to y; direction −1 rotates back.
+func (q packed) rotate(x, y, cos, sin, positions *Tensor, direction float64) {
+	copy(y.Data, x.Data)
+	for t := range q.tokens {
+		cs, sn := cos.Row(positions.Int(t)), sin.Row(positions.Int(t))
+		for h := range q.heads + q.kvHeads {
+			from, to := q.head(x, t, h), q.head(y, t, h)
+			for i := range cs {
+				x1, x2 := from[i], from[i+len(cs)]
+				to[i] = x1*cs[i] - direction*x2*sn[i]
+				to[i+len(cs)] = x2*cs[i] + direction*x1*sn[i]
+			}
+		}
+	}
+}
