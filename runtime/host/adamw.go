@@ -41,16 +41,18 @@ type adamWStep struct {
 	gain2    float32 // 1 − β2
 	rootBias float32 // 1 / sqrt(1 − β2^t)
 	eps      float32
-	keep     float32 // 1 − lr·decay
+	decay    float32 // lr·decay
 	step     float32 // lr / (1 − β1^t)
 }
 
-// AdamW updates a parameter with decoupled weight decay (Loshchilov and Hutter, 2019), in the order of torch.optim.AdamW. With
+// AdamW updates a parameter with decoupled weight decay (Loshchilov and Hutter, 2019), by the formulas of torch.optim.AdamW. With
 // g = scale[0]·grad and the rates of the record:
 //
-//	value ← value·(1 − lr·decay)
 //	m ← m + (1−β1)·(g − m)    v ← β2·v + (1−β2)·g²
-//	value ← value − lr/bias1 · m / (sqrt(v)/sqrt(bias2) + ε)
+//	value ← value − (lr·decay·value + lr/bias1 · m / (sqrt(v)/sqrt(bias2) + ε))
+//
+// The decay is subtracted with the rest, so that the value is rounded once: as a factor 1 − lr·decay it would be off by up to 2⁻²⁵
+// of the value in the same direction every step.
 func AdamW(p *Pool, scale, record, grad, value, m, v []float32) {
 	mustLen("AdamW", "grad", grad, len(value))
 	mustLen("AdamW", "m", m, len(value))
@@ -65,7 +67,7 @@ func AdamW(p *Pool, scale, record, grad, value, m, v []float32) {
 		gain2:    record[RecordGain2],
 		rootBias: float32(1 / math.Sqrt(float64(record[RecordBias2]))),
 		eps:      record[RecordEps],
-		keep:     float32(1 - float64(record[RecordLR])*float64(record[RecordDecay])),
+		decay:    float32(float64(record[RecordLR]) * float64(record[RecordDecay])),
 		step:     float32(float64(record[RecordLR]) / float64(record[RecordBias1])),
 	}
 	forElements(p, len(value), func(lo, hi int) {

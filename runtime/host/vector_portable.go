@@ -185,6 +185,6 @@ func adamWRowPortable(c *adamWStep, grad, value, m, v []float32) {
 		m[i] += (g - m[i]) * c.gain1
 		v[i] = v[i]*c.beta2 + c.gain2*g*g
 		root := float32(math.Sqrt(float64(v[i])))
-		value[i] = value[i]*c.keep - c.step*m[i]/(root*c.rootBias+c.eps)
+		value[i] -= c.decay*value[i] + c.step*m[i]/(root*c.rootBias+c.eps)
 	}
 }
