@@ -26,6 +26,8 @@ type Op struct {
 	// one value an operand, nil where there is none. A nil gradient of a result means that nothing depends
 	// on it, or, for a loss, that it is the objective itself. Nil for operations that are not differentiated.
 	Grad func(b *Builder, n *Node, dy []*Value) []*Value
+	// Loss operations have a scalar result that may be an objective; nothing else may use it.
+	Loss bool
 	// Cost is what one execution takes on one rank.
 	Cost func(n *Node) Cost
 
@@ -78,6 +80,17 @@ func streamedFLOPs(flops int64) func(n *Node) Cost {
 		c.FLOPs = flops * n.Out[0].Type.Expected()
 		return c
 	}
+}
+
+// sole returns the gradient of result i, the only one that may have one: the others stand beside it for the
+// sake of the gradient operation.
+func sole(n *Node, dy []*Value, i int) *Value {
+	for j, d := range dy {
+		if (d != nil) != (j == i) {
+			panic(fmt.Sprintf("BUG: %s wants the gradient of %s and no other", n.Op.Name, n.Op.Results[i]))
+		}
+	}
+	return dy[i]
 }
 
 // want returns an error unless operand i has the type. It names the operand as the operation does.

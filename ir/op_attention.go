@@ -45,7 +45,7 @@ var attention = &Op{
 		})
 	},
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
-		dx := b.Op(attentionGrad, "d."+n.In[0].Name, n.Attrs, dy[0], n.In[0], n.Out[0], n.Out[1], n.In[1])[0]
+		dx := b.Op(attentionGrad, "d."+n.In[0].Name, n.Attrs, sole(n, dy, 0), n.In[0], n.Out[0], n.Out[1], n.In[1])[0]
 		return []*Value{dx, nil}
 	},
 	Cost: func(n *Node) Cost { return attentionCost(n, n.Out[0], 2) },

@@ -81,6 +81,7 @@ var auxLoss = &Op{
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
 		return []*Value{b.Op(auxLossGrad, "d."+n.In[0].Name, n.Attrs, n.In[0], n.In[1])[0], nil}
 	},
+	Loss: true,
 	Cost: streamed,
 }
 

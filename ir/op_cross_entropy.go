@@ -28,6 +28,7 @@ var crossEntropy = &Op{
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
 		return []*Value{b.Op(crossEntropyGrad, "d."+n.In[0].Name, nil, n.In[0], n.In[1], n.In[2])[0], nil, nil}
 	},
+	Loss: true,
 	Cost: streamed,
 }
 

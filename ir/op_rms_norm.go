@@ -30,7 +30,7 @@ var rmsNorm = &Op{
 		}
 	},
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
-		return b.Op(rmsNormGrad, "d."+n.In[0].Name, nil, dy[0], n.In[0], n.In[1], n.Out[1], nil, nil, nil)
+		return b.Op(rmsNormGrad, "d."+n.In[0].Name, nil, sole(n, dy, 0), n.In[0], n.In[1], n.Out[1], nil, nil, nil)
 	},
 	Cost:  streamedFLOPs(4),
 	Cheap: true,

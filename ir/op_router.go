@@ -49,7 +49,7 @@ var router = &Op{
 		}
 	},
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
-		return b.Op(routerGrad, "d."+n.In[0].Name, n.Attrs, dy[1], n.In[0], n.Out[0])
+		return b.Op(routerGrad, "d."+n.In[0].Name, n.Attrs, sole(n, dy, 1), n.In[0], n.Out[0])
 	},
 	Cost: streamed,
 }
