@@ -12,8 +12,9 @@ type Op struct {
 	// Operands and Results name the operands and results in order. An operand whose name ends in "?" may be
 	// left out (a nil value); one that ends in "..." stands last and may be repeated.
 	Operands, Results []string
-	// Attrs are the keys of the attributes that every node of this kind carries, in order.
-	Attrs []string
+	// Attrs are the attributes that every node of this kind carries, in order, each with the zero value of its
+	// type.
+	Attrs Attrs
 
 	// Infer returns the types of the results, or an error that names the operand and says what is wrong.
 	// Operand count, presence and attribute keys have been checked.

@@ -15,7 +15,7 @@ var attention = &Op{
 	Name:     "attention",
 	Operands: []string{"qkv", "starts"},
 	Results:  []string{"o", "lse"},
-	Attrs:    []string{"rows", "heads", "kv_heads", "scale"},
+	Attrs:    Attrs{{"rows", 0}, {"heads", 0}, {"kv_heads", 0}, {"scale", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		q, err := attended(n, 0)
 		if err != nil {
@@ -61,7 +61,7 @@ var attentionGrad = &Op{
 	Name:     "attention_grad",
 	Operands: []string{"do", "qkv", "o", "lse", "starts"},
 	Results:  []string{"dqkv"},
-	Attrs:    []string{"rows", "heads", "kv_heads", "scale"},
+	Attrs:    Attrs{{"rows", 0}, {"heads", 0}, {"kv_heads", 0}, {"scale", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		q, err := attended(n, 1)
 		if err != nil {

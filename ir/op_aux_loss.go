@@ -68,7 +68,7 @@ var auxLoss = &Op{
 	Name:     "aux_loss",
 	Operands: []string{"stats", "record"},
 	Results:  []string{"aux"},
-	Attrs:    []string{"rows"},
+	Attrs:    Attrs{{"rows", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		return []Type{Fixed(F32, 1)}, n.wantAll(Fixed(F32, n.In[0].Type.Elements()/2*2), recordType)
 	},
@@ -92,7 +92,7 @@ var auxLossGrad = &Op{
 	Name:     "aux_loss_grad",
 	Operands: []string{"stats", "record"},
 	Results:  []string{"dstats"},
-	Attrs:    []string{"rows"},
+	Attrs:    Attrs{{"rows", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		stats := Fixed(F32, n.In[0].Type.Elements()/2*2)
 		return []Type{stats}, n.wantAll(stats, recordType)

@@ -19,7 +19,7 @@ var dispatchPlan = &Op{
 	Name:     "dispatch_plan",
 	Operands: []string{"idx"},
 	Results:  []string{"received", "source", "position", "idx_local"},
-	Attrs:    []string{"experts", "ranks"},
+	Attrs:    Attrs{{"experts", 0}, {"ranks", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, k, err := indexMatrix(n, 0)
 		if err != nil {

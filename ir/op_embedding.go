@@ -39,7 +39,7 @@ var embeddingGrad = &Op{
 	Name:     "embedding_grad",
 	Operands: []string{"tokens", "dy", "grad?", "record?"},
 	Results:  []string{"dtable"},
-	Attrs:    []string{"vocab"},
+	Attrs:    Attrs{{"vocab", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, d, err := matrix(n, 1)
 		if err != nil {

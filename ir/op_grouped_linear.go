@@ -11,7 +11,7 @@ var groupedLinear = &Op{
 	Name:     "grouped_linear",
 	Operands: []string{"x", "w", "offsets", "pairs?"},
 	Results:  []string{"y"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, k, err := gathered(n, 0, 3)
 		if err != nil {
@@ -61,7 +61,7 @@ var groupedLinearDGrad = &Op{
 	Name:     "grouped_linear_dgrad",
 	Operands: []string{"dy", "w", "offsets", "pairs?"},
 	Results:  []string{"dx"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, width, err := gathered(n, 0, 3)
 		if err != nil {
@@ -102,7 +102,7 @@ var groupedLinearWGrad = &Op{
 	Name:     "grouped_linear_wgrad",
 	Operands: []string{"dy", "x", "offsets", "dy_pairs?", "x_pairs?", "grad?", "record?"},
 	Results:  []string{"dw"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, out, err := gathered(n, 0, 3)
 		if err != nil {

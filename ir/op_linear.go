@@ -16,7 +16,10 @@ var linear = &Op{
 		if err != nil {
 			return nil, err
 		}
-		out := n.In[1].Type.Dim(0)
+		out, _, err := matrix(n, 1)
+		if err != nil {
+			return nil, err
+		}
 		y := Fixed(F32, t, out)
 		return []Type{y}, n.wantAll(n.In[0].Type, Fixed(F32, out, k), Fixed(F32, out), y)
 	},
@@ -58,7 +61,10 @@ var linearDGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		k := n.In[1].Type.Dim(1)
+		_, k, err := matrix(n, 1)
+		if err != nil {
+			return nil, err
+		}
 		dx := Fixed(F32, t, k)
 		return []Type{dx}, n.wantAll(n.In[0].Type, Fixed(F32, out, k), dx)
 	},
@@ -92,8 +98,12 @@ var linearWGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		dw := Fixed(F32, out, n.In[1].Type.Dim(1))
-		return []Type{dw}, n.wantAll(n.In[0].Type, Fixed(F32, t, n.In[1].Type.Dim(1)), dw, recordType)
+		_, k, err := matrix(n, 1)
+		if err != nil {
+			return nil, err
+		}
+		dw := Fixed(F32, out, k)
+		return []Type{dw}, n.wantAll(n.In[0].Type, Fixed(F32, t, k), dw, recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		dy, x, dw := in[0], in[1], out[0]

@@ -7,7 +7,7 @@ var permute = &Op{
 	Name:     "permute",
 	Operands: []string{"x", "offsets", "pairs"},
 	Results:  []string{"y"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, d, err := gathered(n, 0, 2)
 		if err != nil {

@@ -10,7 +10,7 @@ var qkNorm = &Op{
 	Name:     "qk_norm",
 	Operands: []string{"qkv", "wq", "wk"},
 	Results:  []string{"y"},
-	Attrs:    []string{"heads", "kv_heads", "eps"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}, {"eps", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		q, err := packedQKV(n, 0)
 		if err != nil {
@@ -46,7 +46,7 @@ var qkNormGrad = &Op{
 	Name:     "qk_norm_grad",
 	Operands: []string{"dy", "qkv", "wq", "wk"},
 	Results:  []string{"dqkv", "dwq", "dwk"},
-	Attrs:    []string{"heads", "kv_heads", "eps"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}, {"eps", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		q, err := packedQKV(n, 0)
 		if err != nil {

@@ -5,7 +5,7 @@ var qkNormRope = &Op{
 	Name:     "qk_norm_rope",
 	Operands: []string{"qkv", "wq", "wk", "cos", "sin", "positions"},
 	Results:  []string{"y"},
-	Attrs:    []string{"heads", "kv_heads", "eps"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}, {"eps", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		types, err := qkNorm.Infer(n)
 		if err != nil {
@@ -30,7 +30,7 @@ var qkNormRopeGrad = &Op{
 	Name:     "qk_norm_rope_grad",
 	Operands: []string{"dy", "qkv", "wq", "wk", "cos", "sin", "positions", "grad_q?", "grad_k?", "record?"},
 	Results:  []string{"dqkv", "dwq", "dwk"},
-	Attrs:    []string{"heads", "kv_heads", "eps"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}, {"eps", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		types, err := qkNormGrad.Infer(n)
 		if err != nil {

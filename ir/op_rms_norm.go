@@ -11,7 +11,7 @@ var rmsNorm = &Op{
 	Name:     "rms_norm",
 	Operands: []string{"x", "w"},
 	Results:  []string{"y", "rstd"},
-	Attrs:    []string{"eps"},
+	Attrs:    Attrs{{"eps", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, d, err := matrix(n, 0)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 var ropeTable = &Op{
 	Name:    "rope_table",
 	Results: []string{"cos", "sin"},
-	Attrs:   []string{"seq", "inv_freq", "scale"},
+	Attrs:   Attrs{{"seq", 0}, {"inv_freq", []float64(nil)}, {"scale", 0.0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t := Fixed(F32, n.Attrs.Int("seq"), len(n.Attrs.Floats("inv_freq")))
 		return []Type{t, t}, nil
@@ -39,7 +39,7 @@ var rope = &Op{
 	Name:     "rope",
 	Operands: []string{"qkv", "cos", "sin", "positions"},
 	Results:  []string{"y"},
-	Attrs:    []string{"heads", "kv_heads"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}},
 	Infer:    inferRope,
 	Eval: func(n *Node, in, out []*Tensor) {
 		q, _ := packedQKV(n, 0)
@@ -58,7 +58,7 @@ var ropeGrad = &Op{
 	Name:     "rope_grad",
 	Operands: []string{"dy", "cos", "sin", "positions"},
 	Results:  []string{"dqkv"},
-	Attrs:    []string{"heads", "kv_heads"},
+	Attrs:    Attrs{{"heads", 0}, {"kv_heads", 0}},
 	Infer:    inferRope,
 	Eval: func(n *Node, in, out []*Tensor) {
 		q, _ := packedQKV(n, 0)

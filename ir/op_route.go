@@ -15,7 +15,7 @@ var route = &Op{
 	Name:     "route",
 	Operands: []string{"idx"},
 	Results:  []string{"offsets", "pairs", "slots"},
-	Attrs:    []string{"experts", "expected"},
+	Attrs:    Attrs{{"experts", 0}, {"expected", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, k, err := indexMatrix(n, 0)
 		if err != nil {

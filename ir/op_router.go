@@ -14,7 +14,7 @@ var router = &Op{
 	Name:     "router",
 	Operands: []string{"logits"},
 	Results:  []string{"idx", "w"},
-	Attrs:    []string{"top_k", "renorm"},
+	Attrs:    Attrs{{"top_k", 0}, {"renorm", false}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, e, err := matrix(n, 0)
 		if err != nil {
@@ -64,7 +64,7 @@ var routerGrad = &Op{
 	Name:     "router_grad",
 	Operands: []string{"dw", "logits", "idx"},
 	Results:  []string{"dlogits"},
-	Attrs:    []string{"top_k", "renorm"},
+	Attrs:    Attrs{{"top_k", 0}, {"renorm", false}},
 	Infer: func(n *Node) ([]Type, error) {
 		t, _, err := matrix(n, 1)
 		if err != nil {

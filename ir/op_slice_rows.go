@@ -7,7 +7,7 @@ var sliceRows = &Op{
 	Name:     "slice_rows",
 	Operands: []string{"x", "first"},
 	Results:  []string{"y"},
-	Attrs:    []string{"rows"},
+	Attrs:    Attrs{{"rows", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		_, d, err := matrix(n, 0)
 		if err != nil {

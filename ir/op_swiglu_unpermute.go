@@ -10,7 +10,7 @@ var swigluUnpermuteGrad = &Op{
 	Name:     "swiglu_unpermute_grad",
 	Operands: []string{"gu", "da", "w", "offsets", "pairs"},
 	Results:  []string{"dgu", "aw", "dw"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, f, err := halves(n, 0)
 		if err != nil {

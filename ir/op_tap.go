@@ -4,7 +4,7 @@ package ir
 var tap = &Op{
 	Name:     "tap",
 	Operands: []string{"x"},
-	Attrs:    []string{"name", "layer"},
+	Attrs:    Attrs{{"name", ""}, {"layer", 0}},
 	Infer:    func(n *Node) ([]Type, error) { return nil, nil },
 	Eval:     func(n *Node, in, out []*Tensor) {},
 	Cost:     func(n *Node) Cost { return Cost{} },

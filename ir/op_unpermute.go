@@ -13,7 +13,7 @@ var unpermute = &Op{
 	Name:     "unpermute",
 	Operands: []string{"x", "offsets", "pairs", "slots", "w?", "residual?", "count?"},
 	Results:  []string{"y"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, d, err := rowMatrix(n, 0)
 		if err != nil {
@@ -78,7 +78,7 @@ var unpermuteGrad = &Op{
 	Name:     "unpermute_grad",
 	Operands: []string{"dy", "w?", "offsets", "pairs"},
 	Results:  []string{"dx"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, d, err := gathered(n, 0, 3)
 		if err != nil {
@@ -108,7 +108,7 @@ var unpermuteWGrad = &Op{
 	Name:     "unpermute_wgrad",
 	Operands: []string{"dy", "x", "offsets", "pairs", "slots"},
 	Results:  []string{"dw"},
-	Attrs:    []string{"top_k"},
+	Attrs:    Attrs{{"top_k", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		r, d, err := gathered(n, 0, 3)
 		if err != nil {

@@ -3,6 +3,7 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -13,7 +14,7 @@ func Verify(g *Graph) error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(g.Name+": "+format, args...)) }
 	names, defined := map[string]bool{}, map[*Value]bool{}
 	define := func(v *Value) {
-		if v.Name == "" || strings.ContainsAny(v.Name, " ,(){}[]=") {
+		if !isName(v.Name) {
 			bad("%q is not a name", v.Name)
 		}
 		if names[v.Name] {
@@ -30,7 +31,19 @@ func Verify(g *Graph) error {
 			bad("%s has no map to checkpoint tensors", v.Name)
 		}
 	}
+	params := map[string]*Param{}
+	for _, v := range g.Outside {
+		if p := v.Param; p != nil {
+			if other, seen := params[p.Name]; seen && other != p {
+				bad("two maps to checkpoint tensors are named %s", p.Name)
+			}
+			params[p.Name] = p
+		}
+	}
 	for i, n := range g.Nodes {
+		if n.Section != "" && !isName(n.Section) {
+			bad("node %d (%s): %q is not a section", i, n.Op.Name, n.Section)
+		}
 		for _, v := range n.In {
 			if v != nil && !defined[v] {
 				bad("node %d (%s) uses %s before its definition", i, n.Op.Name, v.Name)
@@ -92,16 +105,27 @@ func inferNode(n *Node) ([]Type, error) {
 		return nil, errors.New("an accumulated gradient is given but no record")
 	}
 	if len(n.Attrs) != len(n.Op.Attrs) {
-		return nil, fmt.Errorf("%d attributes, want %s", len(n.Attrs), strings.Join(n.Op.Attrs, ", "))
+		return nil, fmt.Errorf("%d attributes, want %s", len(n.Attrs), n.Op.Attrs)
 	}
-	for i, key := range n.Op.Attrs {
-		if n.Attrs[i].Key != key {
-			return nil, fmt.Errorf("attribute %d is %s, want %s", i, n.Attrs[i].Key, key)
+	for i, want := range n.Op.Attrs {
+		a := n.Attrs[i]
+		if a.Key != want.Key || reflect.TypeOf(a.Value) != reflect.TypeOf(want.Value) {
+			return nil, fmt.Errorf("attribute %d is %s (%T), want %s (%T)", i, a.Key, a.Value, want.Key, want.Value)
 		}
 	}
 	types, err := n.Op.Infer(n)
-	if err == nil && len(types) != len(n.Op.Results) {
+	if err != nil {
+		return nil, err
+	}
+	if len(types) != len(n.Op.Results) {
 		return nil, fmt.Errorf("BUG: inferred %d results, declared %d", len(types), len(n.Op.Results))
 	}
-	return types, err
+	for i, t := range types {
+		for _, d := range t.Shape {
+			if d.N < 1 {
+				return nil, fmt.Errorf("result %s would have type %s", n.Op.Results[i], t)
+			}
+		}
+	}
+	return types, nil
 }
