@@ -22,6 +22,7 @@ type group struct {
 }
 
 var groups = []group{
+	{"attention", attention},
 	{"gemm", gemm},
 }
 
