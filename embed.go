@@ -1,0 +1,17 @@
+// Package moegen holds the sources that a generated module carries with it: the runtime and the third parties
+// that the runtime imports. It only embeds; package gen picks what a target needs.
+package moegen
+
+import "embed"
+
+// Sources has the runtime under runtime/ and third-party packages, with their licences, under vendor/.
+//
+//go:embed runtime/*/*.go runtime/*/*.s
+//go:embed vendor/modules.txt
+//go:embed vendor/github.com/spf13/cobra/*.go vendor/github.com/spf13/cobra/LICENSE.txt
+//go:embed vendor/github.com/spf13/pflag/*.go vendor/github.com/spf13/pflag/LICENSE
+//go:embed vendor/golang.org/x/sys/LICENSE vendor/golang.org/x/sys/PATENTS
+//go:embed vendor/golang.org/x/sys/cpu/*.go vendor/golang.org/x/sys/cpu/*.s
+//go:embed vendor/golang.org/x/sys/unix/*.s vendor/golang.org/x/sys/unix/[a-y]*.go vendor/golang.org/x/sys/unix/z*_linux.go
+//go:embed vendor/golang.org/x/sys/unix/z*_linux_amd64.go vendor/golang.org/x/sys/unix/z*_linux_arm64.go
+var Sources embed.FS
