@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String prints a graph; ParseGraph reads it back exactly.
+// Print returns the text form of a graph; Parse reads it back exactly.
 //
 //	graph micro_batch ranks 1
 //	map head [64 16] init normal 0.02
@@ -19,7 +19,7 @@ import (
 // Declarations come first: maps to checkpoint tensors, then operands from outside by role. A node is
 // results = operation(operands) {attributes} @section : types of the results; _ stands for an operand left out.
 // Empty parts are not printed, and a reader may leave the types out. Lines that begin with # are comments.
-func (g *Graph) String() string {
+func Print(g *Graph) string {
 	var t text
 	t.line("graph %s ranks %d", g.Name, g.Ranks)
 	var params []*Param
@@ -35,7 +35,7 @@ func (g *Graph) String() string {
 		for i, v := range n.Out {
 			types[i] = v.Type.String()
 		}
-		s := call(n.Op, n.Attrs, n.Section, names(n.In), names(n.Out))
+		s := call(n.Op, n.Attrs, n.Section, names(n.In, valueName), names(n.Out, valueName))
 		if len(types) > 0 {
 			s += " : " + strings.Join(types, ", ")
 		}
@@ -47,7 +47,7 @@ func (g *Graph) String() string {
 	return t.String()
 }
 
-// String prints a plan; ParsePlan reads it back exactly.
+// PrintPlan returns the text form of a plan; ParsePlan reads it back exactly.
 //
 //	plan "qwen3-moe-tiny" target "cpu" ranks 2 ep 2 bytes 65536
 //	buffer tokens i32[8] input at 0
@@ -57,7 +57,7 @@ func (g *Graph) String() string {
 //
 // Maps stand before the buffers, as in a graph. A launch ends with its kernel, its workspace, if any, and its
 // cost: FLOPs, bytes, bytes sent.
-func (p *Plan) String() string {
+func PrintPlan(p *Plan) string {
 	var t text
 	t.line("plan %q target %q ranks %d ep %d bytes %d", p.Model, p.Target, p.Ranks, p.EP, p.Bytes)
 	var params []*Param
@@ -75,7 +75,7 @@ func (p *Plan) String() string {
 	for _, program := range p.Programs {
 		t.line("program %s", program.Name)
 		for _, l := range program.Launches {
-			s := call(l.Op, l.Attrs, l.Section, names(l.In), names(l.Out)) + " kernel " + l.Kernel
+			s := call(l.Op, l.Attrs, l.Section, names(l.In, bufferName), names(l.Out, bufferName)) + " kernel " + l.Kernel
 			if l.Workspace != nil {
 				s += " workspace " + l.Workspace.Name
 			}
@@ -90,14 +90,14 @@ type text struct{ strings.Builder }
 
 func (t *text) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
 
-// maps prints each of the parameters once; entries may be nil.
+// maps prints each of the parameters once, whatever the number of its copies; entries may be nil.
 func (t *text) maps(params []*Param) {
-	seen := map[*Param]bool{nil: true}
+	seen := map[string]bool{}
 	for _, p := range params {
-		if seen[p] {
+		if p == nil || seen[p.Name] {
 			continue
 		}
-		seen[p] = true
+		seen[p.Name] = true
 		s := fmt.Sprintf("map %s %v", p.Name, p.Shape)
 		if p.Expert {
 			s += " expert"
@@ -182,28 +182,21 @@ func floatText(x float64) string {
 	return s
 }
 
-func names[T interface{ *Value | *Buffer }](list []T) []string {
+// names returns the names of values or buffers, _ for one left out.
+func names[T Value | Buffer](list []*T, name func(*T) string) []string {
 	out := make([]string, len(list))
 	for i, x := range list {
-		out[i] = nameOf(any(x))
+		out[i] = "_"
+		if x != nil {
+			out[i] = name(x)
+		}
 	}
 	return out
 }
 
-// nameOf returns the name of a *Value or *Buffer, _ for one left out.
-func nameOf(x any) string {
-	switch v := x.(type) {
-	case *Value:
-		if v != nil {
-			return v.Name
-		}
-	case *Buffer:
-		if v != nil {
-			return v.Name
-		}
-	}
-	return "_"
-}
+func valueName(v *Value) string { return v.Name }
+
+func bufferName(b *Buffer) string { return b.Name }
 
 // isName reports whether s can name a value: not the mark of an operand left out, and free of what separates
 // the parts of a line.

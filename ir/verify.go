@@ -34,8 +34,8 @@ func Verify(g *Graph) error {
 	params := map[string]*Param{}
 	for _, v := range g.Outside {
 		if p := v.Param; p != nil {
-			if other, seen := params[p.Name]; seen && other != p {
-				bad("two maps to checkpoint tensors are named %s", p.Name)
+			if other, seen := params[p.Name]; seen && !reflect.DeepEqual(other, p) {
+				bad("two different maps to checkpoint tensors are named %s", p.Name)
 			}
 			params[p.Name] = p
 		}
