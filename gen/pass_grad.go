@@ -20,7 +20,9 @@ func grad(s *step) error {
 	}
 	s.micro.Results = results
 	s.micro.Outside = withoutUnused(s.micro)
-	ir.Differentiate(s.micro, objective...)
+	if _, err := ir.Differentiate(s.micro, objective...); err != nil {
+		return err
+	}
 	s.eval = ir.Rewrite(s.forward, "eval", nil, (*ir.Rewriter).Copy)
 	s.update = update(s.forward)
 	return nil
@@ -44,6 +46,13 @@ func withoutUnused(g *ir.Graph) []*ir.Value {
 	return out
 }
 
+// beside declares what stands beside a weight: its gradient, its moments.
+func beside(b *ir.Builder, prefix string, role ir.Role, weight *ir.Value) *ir.Value {
+	v := b.Outside(prefix+weight.Name, role, weight.Type)
+	v.Param = weight.Param
+	return v
+}
+
 // update builds the optimizer step over all weights of a graph: the squared norms of dense and of expert
 // gradients are summed apart, because expert parallelism spreads only the latter over ranks.
 func update(forward *ir.Graph) *ir.Graph {
@@ -61,7 +70,7 @@ func update(forward *ir.Graph) *ir.Graph {
 	sums := map[bool]*ir.Value{}
 	for _, v := range weights {
 		b.Section = sections[v] + ".norm"
-		g := b.Gradient(v)
+		g := beside(b, "grad.", ir.Gradient, v)
 		expert := v.Param.Expert
 		name := "sum_squares." + strings.TrimPrefix(g.Name, "grad.")
 		sums[expert] = b.Op(op("sum_squares"), name, nil, g, sums[expert])[0]
@@ -77,8 +86,8 @@ func update(forward *ir.Graph) *ir.Graph {
 	b.Write(b.Outside("grad_norm", ir.Result, clip[0].Type), clip[0])
 	for _, v := range weights {
 		b.Section = sections[v] + ".adamw"
-		value, m, mv := b.Weight(*v.Param), b.State("moment1."+v.Name, v), b.State("moment2."+v.Name, v)
-		out := b.Op(op("adamw"), "adamw."+v.Name, nil, value, b.Gradient(v), m, mv, clip[1], record)
+		value, m, mv := b.Weight(*v.Param), beside(b, "moment1.", ir.State, v), beside(b, "moment2.", ir.State, v)
+		out := b.Op(op("adamw"), "adamw."+v.Name, nil, value, beside(b, "grad.", ir.Gradient, v), m, mv, clip[1], record)
 		b.Write(value, out[0])
 		b.Write(m, out[1])
 		b.Write(mv, out[2])

@@ -34,13 +34,11 @@ const backwardSuffix = ".grad"
 
 func inBackward(n *ir.Node) bool { return strings.HasSuffix(n.Section, backwardSuffix) }
 
-// layerOf returns "layers.N" of a section inside a layer, "" elsewhere.
-func layerOf(section string) string {
-	parts := strings.SplitN(section, ".", 3)
-	if len(parts) < 2 || parts[0] != "layers" {
-		return ""
-	}
-	return parts[0] + "." + parts[1]
+// sameLayer reports whether two sections belong to one layer, or both to none.
+func sameLayer(a, b string) bool {
+	i, _ := layerOf(a)
+	j, _ := layerOf(b)
+	return numbered(a) == numbered(b) && i == j
 }
 
 // again returns the forward nodes that are computed again.
@@ -48,7 +46,7 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 	uses := g.Uses()
 	set := map[*ir.Node]bool{}
 	for _, n := range g.Nodes {
-		if inBackward(n) || layerOf(n.Section) == "" {
+		if inBackward(n) || !numbered(n.Section) {
 			continue
 		}
 		switch mode {
@@ -81,7 +79,7 @@ func feeds(uses map[*ir.Value][]*ir.Node, n *ir.Node, reader string) bool {
 func leavesLayer(uses map[*ir.Value][]*ir.Node, n *ir.Node) bool {
 	for _, v := range n.Out {
 		for _, u := range uses[v] {
-			if !inBackward(u) && layerOf(u.Section) != layerOf(n.Section) {
+			if !inBackward(u) && !sameLayer(u.Section, n.Section) {
 				return true
 			}
 		}

@@ -1,0 +1,442 @@
+package gen
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"moegen/ir"
+	"moegen/kernels"
+	"moegen/models"
+)
+
+// toyConfig is the smallest model in which everything occurs: grouped queries, biases, a dense layer between
+// expert layers, the auxiliary loss, tied embeddings.
+const toyConfig = `{
+  "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
+  "vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4, "hidden_act": "silu",
+  "max_position_embeddings": 32, "initializer_range": 0.3, "rms_norm_eps": 1e-6,
+  "rope_theta": 10000.0, "tie_word_embeddings": true, "attention_bias": true,
+  "mlp_only_layers": [1], "decoder_sparse_step": 1, "num_experts": 4, "num_experts_per_tok": 2,
+  "moe_intermediate_size": 6, "norm_topk_prob": true, "output_router_logits": true,
+  "router_aux_loss_coef": 0.1
+}`
+
+const (
+	toySeq  = 5
+	toyRows = 4 // of the whole batch
+)
+
+func toyRequest(t *testing.T, ranks int, mode Recompute) Request {
+	t.Helper()
+	m, err := models.Parse("toy", "toy.json", []byte(toyConfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Request{Model: m, Target: "cpu", DType: "f32", Seq: toySeq, MicroBatch: toyRows / ranks, GPUs: ranks, Recompute: mode}
+}
+
+func newStep(t *testing.T, req Request) *step {
+	t.Helper()
+	g, err := req.Model.Build(models.Shape{Seq: req.Seq, Rows: req.MicroBatch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &step{req: req, forward: g.Forward, setup: g.Setup, head: g.Head}
+}
+
+// world makes the same random weights and batch, spread over the ranks of a request.
+func world(t *testing.T, s *step) []ir.Env {
+	t.Helper()
+	ranks := s.req.GPUs
+	envs := make([]ir.Env, ranks)
+	for r := range envs {
+		envs[r] = ir.Env{}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, g := range s.programs() {
+		for _, v := range g.Outside {
+			if envs[0][v.Name] != nil {
+				continue
+			}
+			whole := v.Type
+			split := 1
+			switch {
+			case v.Param != nil && v.Param.Sharded:
+				whole = ir.Fixed(v.Type.DType, append([]int{v.Type.Dim(0) * ranks}, dimsOf(v.Type)[1:]...)...)
+				split = ranks
+			case strings.HasSuffix(v.Name, "s_T") && v.Role == ir.Input:
+				whole = ir.Fixed(v.Type.DType, v.Type.Dim(0)*ranks)
+				split = ranks
+			}
+			values := fill(rng, v, whole)
+			for r := range envs {
+				n := len(values) / split
+				if v.Role == ir.Gradient && split == 1 && r > 0 {
+					clear(values) // what has been accumulated is summed over ranks
+				}
+				envs[r][v.Name] = &ir.Tensor{Type: v.Type, Data: slices.Clone(values[r%split*n : (r%split+1)*n])}
+			}
+		}
+	}
+	return envs
+}
+
+func fill(rng *rand.Rand, v *ir.Value, t ir.Type) []float64 {
+	values := make([]float64, t.Elements())
+	for i := range values {
+		row, at := i/toySeq, i%toySeq
+		switch v.Name {
+		case "tokens_T":
+			values[i] = float64(rng.IntN(11))
+		case "targets_T":
+			values[i] = float64(rng.IntN(12) - 1) // -1: none
+		case "positions_T":
+			values[i] = float64(at)
+		case "starts_T":
+			values[i] = float64(min(row%2*2, at)) // odd rows hold two documents
+		case "record":
+		default:
+			values[i] = float64(float32(rng.NormFloat64() * 0.3))
+			if strings.HasPrefix(v.Name, "moment2") {
+				values[i] = math.Abs(values[i])
+			}
+		}
+	}
+	if v.Name == "starts_T" {
+		for i := range values {
+			if values[i] > 0 && i%toySeq < 2 {
+				values[i] = 0
+			}
+		}
+	}
+	if v.Name == "record" {
+		for i, x := range map[int]float64{
+			ir.RecordLR: 0.125, ir.RecordBeta1: 0.5, ir.RecordBeta2: 0.75, ir.RecordEps: 0.0625, ir.RecordDecay: 0.25,
+			ir.RecordBias1: 0.5, ir.RecordBias2: 0.25, ir.RecordMaxNorm: 0.5, ir.RecordLossNorm: 0.125,
+			ir.RecordAuxNorm: 0.5, ir.RecordAccumulate: 1,
+		} {
+			values[i] = x
+		}
+	}
+	return values
+}
+
+func dimsOf(t ir.Type) []int {
+	out := make([]int, len(t.Shape))
+	for i := range out {
+		out[i] = t.Dim(i)
+	}
+	return out
+}
+
+// train evaluates setup, one micro-batch and the update.
+func train(t *testing.T, s *step, p ir.Precision) []ir.Env {
+	t.Helper()
+	envs := world(t, s)
+	for _, g := range []*ir.Graph{s.setup, s.micro, s.update, s.eval} {
+		g.Ranks = len(envs)
+		if err := ir.Eval(g, envs, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return envs
+}
+
+// written lists what the programs leave behind.
+func written(s *step) (names []string) {
+	for _, g := range []*ir.Graph{s.micro, s.update, s.eval} {
+		for _, w := range g.Results {
+			names = append(names, w.To.Name)
+		}
+	}
+	return names
+}
+
+func relative(got, want []float64) float64 {
+	var diff, size float64
+	for i := range want {
+		diff += (got[i] - want[i]) * (got[i] - want[i])
+		size += want[i] * want[i]
+	}
+	if size == 0 {
+		return diff
+	}
+	return math.Sqrt(diff / size)
+}
+
+// Every pass keeps what a step computes: evaluated in float64 after each pass, weights, moments, gradients and
+// losses stay what they were after grad, up to the order of sums.
+func TestPassesKeepMeaning(t *testing.T) {
+	for _, mode := range Recomputes {
+		s := newStep(t, toyRequest(t, 1, mode))
+		var before []ir.Env
+		for _, p := range passes {
+			if err := p.run(s); err != nil {
+				t.Fatal(err)
+			}
+			if s.plan != nil {
+				break
+			}
+			after := train(t, s, ir.Float64)
+			if before == nil {
+				before = after
+			}
+			for _, name := range written(s) {
+				if e := relative(after[0][name].Data, before[0][name].Data); e > 1e-12 {
+					t.Errorf("recompute %s: after %s %s differs by %.2g", mode, p.name, name, e)
+				}
+			}
+		}
+	}
+}
+
+// A step spread over ranks computes what one rank computes: the same losses, the same weights afterwards.
+func TestShardKeepsMeaning(t *testing.T) {
+	one := newStep(t, toyRequest(t, 1, RecomputeNone))
+	if err := grad(one); err != nil {
+		t.Fatal(err)
+	}
+	want := train(t, one, ir.Float64)[0]
+	for _, ranks := range []int{2, 4} {
+		for _, mode := range Recomputes {
+			s := newStep(t, toyRequest(t, ranks, mode))
+			for _, p := range passes[:6] {
+				if err := p.run(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := train(t, s, ir.Float64)
+			for _, v := range s.update.Outside {
+				if v.Role != ir.Weight && v.Role != ir.State && v.Role != ir.Gradient {
+					continue
+				}
+				for r := range got {
+					x := want[v.Name].Data
+					if v.Param.Sharded {
+						n := len(x) / ranks
+						x = x[r*n : (r+1)*n]
+					}
+					if e := relative(got[r][v.Name].Data, x); e > 1e-11 {
+						t.Errorf("%d ranks, recompute %s: %s of rank %d differs by %.2g", ranks, mode, v.Name, r, e)
+					}
+				}
+			}
+			loss := 0.0
+			for r := range got {
+				loss += got[r]["loss"].Data[0]
+			}
+			if math.Abs(loss-want["loss"].Data[0]) > 1e-12 {
+				t.Errorf("%d ranks: loss %v, want %v", ranks, loss, want["loss"].Data[0])
+			}
+			if a, b := got[0]["aux_loss"].Data[0], want["aux_loss"].Data[0]; math.Abs(a-b) > 1e-12 {
+				t.Errorf("%d ranks: aux loss %v, want %v", ranks, a, b)
+			}
+		}
+	}
+}
+
+// A plan run launch by launch in one piece of memory, every activation poisoned outside its lifetime, gives
+// the bits that the graph gives when every value has memory of its own.
+func TestArenaKeepsBits(t *testing.T) {
+	for _, ranks := range []int{1, 2} {
+		for _, mode := range Recomputes {
+			s := newStep(t, toyRequest(t, ranks, mode))
+			if err := s.run(nil); err != nil {
+				t.Fatal(err)
+			}
+			want := train(t, s, ir.Float32)
+			got := world(t, s)
+			runPlan(s.plan, got)
+			for _, name := range written(s) {
+				for r := range got {
+					if !sameBits(got[r][name].Data, want[r][name].Data) {
+						t.Errorf("%d ranks, recompute %s: %s of rank %d has other bits in the arena", ranks, mode, name, r)
+					}
+				}
+			}
+		}
+	}
+}
+
+func sameBits(a, b []float64) bool {
+	for i := range a {
+		if a[i] != b[i] && !(math.IsNaN(a[i]) && math.IsNaN(b[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+// runPlan runs setup, micro_batch, update and eval over arenas of bytes and leaves what they wrote in envs.
+func runPlan(p *ir.Plan, envs []ir.Env) {
+	arenas := make([][]byte, len(envs))
+	for r, env := range envs {
+		arenas[r] = make([]byte, p.Bytes)
+		for _, b := range p.Buffers {
+			if b.Role != ir.Activation && env[b.Name] != nil {
+				store(arenas[r], b, env[b.Name])
+			}
+		}
+	}
+	for _, prog := range p.Programs {
+		if prog.Name == "head" {
+			continue
+		}
+		for i, l := range prog.Launches {
+			in, out := make([][]*ir.Tensor, len(envs)), make([][]*ir.Tensor, len(envs))
+			for r := range envs {
+				for _, b := range l.In {
+					in[r] = append(in[r], load(arenas[r], b))
+				}
+				for _, b := range l.Out {
+					out[r] = append(out[r], ir.NewTensor(b.Type))
+				}
+			}
+			if l.Workspace != nil {
+				for r := range envs {
+					wipe(arenas[r], l.Workspace)
+				}
+			}
+			n := nodeOf(l)
+			if l.Op.Collective() {
+				l.Op.EvalRanks(n, in, out)
+			} else {
+				for r := range envs {
+					l.Op.Eval(n, in[r], out[r])
+				}
+			}
+			for r := range envs {
+				for _, b := range l.In {
+					if b != nil && b.Role == ir.Activation && b.Last == i {
+						wipe(arenas[r], b)
+					}
+				}
+				for j, b := range l.Out {
+					store(arenas[r], b, out[r][j])
+				}
+			}
+		}
+	}
+	for r, env := range envs {
+		for _, b := range p.Buffers {
+			if b.Role != ir.Activation {
+				env[b.Name] = load(arenas[r], b)
+			}
+		}
+	}
+}
+
+// nodeOf rebuilds the node that a launch came from, for its operation's Eval.
+func nodeOf(l *ir.Launch) *ir.Node {
+	n := &ir.Node{Op: l.Op, Attrs: l.Attrs}
+	for _, b := range l.In {
+		var v *ir.Value
+		if b != nil {
+			v = &ir.Value{Name: b.Name, Type: b.Type}
+		}
+		n.In = append(n.In, v)
+	}
+	for _, b := range l.Out {
+		n.Out = append(n.Out, &ir.Value{Name: b.Name, Type: b.Type})
+	}
+	return n
+}
+
+func load(arena []byte, b *ir.Buffer) *ir.Tensor {
+	if b == nil {
+		return nil
+	}
+	t := ir.NewTensor(b.Type)
+	for i := range t.Data {
+		at := arena[b.Offset+int64(i)*b.Type.DType.Size():]
+		switch b.Type.DType {
+		case ir.F32:
+			t.Data[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(at)))
+		case ir.I32:
+			t.Data[i] = float64(int32(binary.LittleEndian.Uint32(at)))
+		case ir.F64:
+			t.Data[i] = math.Float64frombits(binary.LittleEndian.Uint64(at))
+		}
+	}
+	return t
+}
+
+func store(arena []byte, b *ir.Buffer, t *ir.Tensor) {
+	for i, x := range t.Data {
+		at := arena[b.Offset+int64(i)*b.Type.DType.Size():]
+		switch b.Type.DType {
+		case ir.F32:
+			binary.LittleEndian.PutUint32(at, math.Float32bits(float32(x)))
+		case ir.I32:
+			binary.LittleEndian.PutUint32(at, uint32(int32(x)))
+		case ir.F64:
+			binary.LittleEndian.PutUint64(at, math.Float64bits(x))
+		}
+	}
+}
+
+func wipe(arena []byte, b *ir.Buffer) {
+	for i := range b.Bytes() {
+		arena[b.Offset+i] = 0xff // NaN as float32 and float64
+	}
+}
+
+// Which operations are left after fuse, for the programs of one rank and of two.
+func TestFuseLeavesNothingApart(t *testing.T) {
+	gone := []string{"rope", "rope_grad", "qk_norm", "qk_norm_grad", "permute", "unpermute_grad", "unpermute_wgrad",
+		"cross_entropy", "cross_entropy_grad"}
+	for _, ranks := range []int{1, 2} {
+		s := newStep(t, toyRequest(t, ranks, RecomputeNone))
+		for _, p := range passes[:4] {
+			if err := p.run(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, g := range s.programs() {
+			for _, n := range g.Nodes {
+				if slices.Contains(gone, n.Op.Name) {
+					t.Errorf("%d ranks: %s still has %s in %s", ranks, g.Name, n.Op.Name, n.Section)
+				}
+			}
+		}
+	}
+}
+
+func TestShardRefusesWhatDoesNotDivide(t *testing.T) {
+	req := toyRequest(t, 1, RecomputeNone)
+	req.GPUs = 3
+	_, err := Plan(req, nil)
+	want := "shard: toy has 4 experts, not divisible by --gpus 3; use one of [1 2 4]"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// The same request gives the same plan, and every launch names a kernel of the registry.
+func TestPlanIsDeterministic(t *testing.T) {
+	first, err := Plan(toyRequest(t, 2, RecomputeNone), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		again, err := Plan(toyRequest(t, 2, RecomputeNone), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again.Hash != first.Hash {
+			t.Fatal("two plans of one request differ")
+		}
+	}
+	for _, p := range first.Plan.Programs {
+		for _, l := range p.Launches {
+			if _, ok := kernels.Lookup("cpu", l.Kernel, l.Op.Name); !ok {
+				t.Errorf("%s: no kernel %s for %s", p.Name, l.Kernel, l.Op.Name)
+			}
+		}
+	}
+}
