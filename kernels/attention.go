@@ -4,6 +4,11 @@ import "moegen/ir"
 
 var attention = &Kernel{
 	Name: "host.Attention", Op: "attention", Family: Attention,
+	// Keys and values, packed.
+	Workspace: func(n *ir.Node) int {
+		p := packedAttention(n, n.In[0].Type)
+		return p.blocks * (p.across + p.along)
+	},
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(attentionDims(l, l.In[0]), in(0), in(1), out(0), out(1), workspace)...)
 	},
@@ -11,6 +16,11 @@ var attention = &Kernel{
 
 var attentionGrad = &Kernel{
 	Name: "host.AttentionGrad", Op: "attention_grad", Family: Attention,
+	// Keys and values, packed, and their gradients; the gradient of the queries; a number a query.
+	Workspace: func(n *ir.Node) int {
+		p := packedAttention(n, n.In[1].Type)
+		return p.blocks*(4*p.across+p.along) + p.queries*(p.dim+1)
+	},
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(attentionDims(l, l.In[1]), in(1), in(2), in(3), in(0), in(4), out(0), workspace)...)
 	},
@@ -21,4 +31,25 @@ func attentionDims(l *ir.Launch, qkv *ir.Buffer) []any {
 	rows, heads, kv := l.Attrs.Int("rows"), l.Attrs.Int("heads"), l.Attrs.Int("kv_heads")
 	d := dims(qkv)
 	return []any{pool, rows, d[0] / rows, heads, kv, d[1] / (heads + 2*kv), l.Attrs.Float("scale")}
+}
+
+// packed is how host's attention packs keys and values: heads and sequences in blocks of at most 128 keys, both
+// dims of a block padded to lanes of 16 and its rows a lane apart.
+type packed struct {
+	blocks        int // of keys, in all rows and kv heads
+	across, along int // elements of a block, either way round
+	queries       int // in all rows and heads, padded
+	dim           int // of a head, padded
+}
+
+func packedAttention(n *ir.Node, qkv ir.Type) packed {
+	const lane = 16
+	rows, heads, kv := n.Attrs.Int("rows"), n.Attrs.Int("heads"), n.Attrs.Int("kv_heads")
+	seq, dim := qkv.Dim(0)/rows, lane*blocks(qkv.Dim(1)/(heads+2*kv), lane)
+	padded := lane * blocks(seq, lane)
+	keys := min(128, padded)
+	return packed{
+		blocks: rows * kv * blocks(seq, keys), across: dim * (keys + lane), along: keys * (dim + lane),
+		queries: rows * heads * padded, dim: dim,
+	}
 }

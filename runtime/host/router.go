@@ -150,27 +150,38 @@ func AuxLoss(e int, rows float32, stats, aux []float32) {
 	aux[0] = float32(float64(e) * sum / (float64(rows) * float64(rows)))
 }
 
-// RouterStatsGrad adds the gradient of norm·AuxLoss to dlogits_TE: with counts = stats[0:e] (they have no gradient)
-// and p = softmax(logits), dlogits_j += norm·E/rows²·p_j·(count_j − Σ_i p_i·count_i).
-func RouterStatsGrad(p *Pool, t, e int, rows, norm float32, stats, logits, dlogits []float32) {
-	mustLen("RouterStatsGrad", "stats", stats, 2*e)
+// AuxLossGrad is the gradient of norm·AuxLoss: dstats[e+i] = norm·E·count_i/rows² for the probability sums, 0 for the
+// counts, which have no gradient.
+func AuxLossGrad(e int, rows, norm float32, stats, dstats []float32) {
+	mustLen("AuxLossGrad", "stats", stats, 2*e)
+	mustLen("AuxLossGrad", "dstats", dstats, 2*e)
+	clear(dstats[:e])
+	factor := float64(norm) * float64(e) / (float64(rows) * float64(rows))
+	for i, count := range stats[:e] {
+		dstats[e+i] = float32(factor * float64(count))
+	}
+}
+
+// RouterStatsGrad is the backward pass of RouterStats: with g = dstats[e:2e] (the counts have no gradient) and
+// p = softmax(logits_TE), dlogits_j = p_j·(g_j − Σ_i p_i·g_i).
+func RouterStatsGrad(p *Pool, t, e int, dstats, logits, dlogits []float32) {
+	mustLen("RouterStatsGrad", "dstats", dstats, 2*e)
 	mustLen("RouterStatsGrad", "logits", logits, t*e)
 	mustLen("RouterStatsGrad", "dlogits", dlogits, t*e)
-	counts := stats[:e]
-	factor := float64(norm) * float64(e) / (float64(rows) * float64(rows))
+	g := dstats[e:]
 	forRows(p, t, e, func(lo, hi int) {
 		var tile [routerTile]float32
 		for i := lo; i < hi; i++ {
 			row, grad := logits[i*e:(i+1)*e], dlogits[i*e:(i+1)*e]
 			top := maximum(row)
-			total, weighted := sumExp(row, counts, top)
+			total, weighted := sumExp(row, g, top)
 			mean := weighted / float64(total)
-			share := factor / float64(total)
+			share := 1 / float64(total)
 			for at := 0; at < e; at += routerTile {
 				n := min(routerTile, e-at)
 				expShifted(tile[:n], row[at:at+n], top)
 				for j, v := range tile[:n] {
-					grad[at+j] += float32(share * float64(v) * (float64(counts[at+j]) - mean))
+					grad[at+j] = float32(share * float64(v) * (float64(g[at+j]) - mean))
 				}
 			}
 		}

@@ -186,18 +186,18 @@ func TestAuxLoss(t *testing.T) {
 			const norm = 0.5
 			slopes := slope(func(z []float64) float64 { return norm * aux64(c, rows, z, idx) }, double(logits))
 			onAnyCores(t, func(p *Pool) []float32 {
-				stats, aux, dlogits := poison(2*c.e), poison(1), filled(c.t*c.e, 1)
+				stats, aux, dstats, dlogits := poison(2*c.e), poison(1), poison(2*c.e), poison(c.t*c.e)
 				RouterStats(p, c.t, c.e, c.k, logits, idx, stats)
 				AuxLoss(c.e, float32(rows), stats, aux)
 				wantClose(t, fmt.Sprint(c), aux, []float64{want}, 3e-7)
-				RouterStatsGrad(p, c.t, c.e, float32(rows), norm, stats, logits, dlogits)
+				AuxLossGrad(c.e, float32(rows), norm, stats, dstats)
+				RouterStatsGrad(p, c.t, c.e, dstats, logits, dlogits)
 				for i := range slopes {
-					// one is added, so its last place bounds what can be seen
-					if math.Abs(float64(dlogits[i])-1-slopes[i]) > 2e-7 {
-						t.Fatalf("%v: dlogits[%d] = %v, want %v", c, i, dlogits[i], 1+slopes[i])
+					if math.Abs(float64(dlogits[i])-slopes[i]) > 2e-7 {
+						t.Fatalf("%v: dlogits[%d] = %v, want %v", c, i, dlogits[i], slopes[i])
 					}
 				}
-				return slices.Concat(stats, aux, dlogits)
+				return slices.Concat(stats, aux, dstats, dlogits)
 			})
 		}
 	})
