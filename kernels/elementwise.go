@@ -50,5 +50,5 @@ var tapI32 = &Kernel{
 }
 
 func tapCall(l *ir.Launch) []Arg {
-	return args(rank, l.Attrs.Str("name"), l.Attrs.Int("layer"), in(0))
+	return args(rank, l.Attrs.Str("name"), differing("layer", l.Attrs.Int("layer")), in(0))
 }

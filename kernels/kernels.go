@@ -85,7 +85,7 @@ const (
 	Accumulate                // whether this micro-batch adds to the gradients: the record's RecordAccumulate
 	Record                    // one element of operand Index, the step record: host's constant Name
 	Scalars                   // a list of the first elements of operands Index and up
-	Literal                   // Value: int, float64, bool, string, []float64, or nil for a slice left out
+	Literal                   // Value: int, float64, bool, string or []float64; Name, if it differs between layers
 )
 
 // Arg is one argument of a kernel call.
@@ -103,7 +103,7 @@ func args(list ...any) []Arg {
 		switch x := x.(type) {
 		case Arg:
 			out[i] = x
-		case nil, int, float64, bool, string, []float64:
+		case int, float64, bool, string, []float64:
 			out[i] = Arg{Kind: Literal, Value: x}
 		default:
 			panic(fmt.Sprintf("BUG: %T is no argument of a kernel", x))
@@ -120,6 +120,9 @@ var (
 
 func in(i int) Arg  { return Arg{Kind: Operand, Index: i} }
 func out(i int) Arg { return Arg{Kind: Result, Index: i} }
+
+// differing is a literal that launches of one kind may have different values of.
+func differing(name string, value any) Arg { return Arg{Kind: Literal, Name: name, Value: value} }
 
 // record is an element of the step record, which is operand i.
 func record(i int, name string) Arg { return Arg{Kind: Record, Index: i, Name: name} }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// buildCommand makes a training binary.
+func buildCommand() *cobra.Command {
+	var request requestFlags
+	var out string
+	var force bool
+	output := newFlagGroup("Output")
+	output.flags.StringVarP(&out, "output", "o", "", "the binary (needed)")
+	output.flags.BoolVar(&force, "force", false, "replace the binary if it exists")
+	cmd := &cobra.Command{
+		Use:   "build NAME|DIR|config.json --seq N [flags] -o BIN",
+		Short: "Build a training binary",
+		Long: `Build the training binary of a model: static, for Linux on amd64, the same bytes wherever it is built with the
+same Go. It needs a Go toolchain (` + testedGo + `) and no network.`,
+		Args: oneModel,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(out, force); err != nil {
+				return err
+			}
+			planned, err := request.plan(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			goTool, err := findGo()
+			if err != nil {
+				return err
+			}
+			files, err := planned.Emit(version, goTool.version)
+			if err != nil {
+				return failure{err}
+			}
+			return goTool.compile(files, out, force)
+		},
+	}
+	addGroups(cmd, request.group(), output, request.dumpGroup())
+	return cmd
+}
+
+// checkOutput returns an error unless a binary can be written to path.
+func checkOutput(path string, force bool) error {
+	if path == "" {
+		return fmt.Errorf("build needs -o, a path for the binary")
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%s is a folder; give -o a path for the binary, %s for example", path, filepath.Join(path, "train"))
+	case err == nil && !force:
+		return fmt.Errorf("%s exists; name another, or give --force to replace it", path)
+	case err != nil && !os.IsNotExist(err):
+		return err
+	}
+	return nil
+}

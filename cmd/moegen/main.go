@@ -1,0 +1,45 @@
+// Command moegen turns the config of a mixture-of-experts model into a training binary.
+//
+// It is the only place that reads configs from disk, writes what gen returns, and starts processes. Errors are
+// one sentence on standard error: what is wrong, where, what to do. The exit status is 0 when all went well, 1
+// when something failed on the way, 2 when the command line or a file that it names is not usable.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Exit statuses.
+const (
+	exitFailed = 1
+	exitInput  = 2
+)
+
+// failure is an error that is not the fault of the command line or a file that it names.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// run executes one command line and returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, new(failure)):
+		fmt.Fprintln(stderr, "moegen:", err)
+		return exitFailed
+	default:
+		fmt.Fprintln(stderr, "moegen:", err)
+		return exitInput
+	}
+}

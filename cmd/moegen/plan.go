@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"moegen/gen"
+	"moegen/ir"
+)
+
+// planCommand shows what a binary will take, without making it.
+func planCommand() *cobra.Command {
+	var request requestFlags
+	var asJSON, every bool
+	output := newFlagGroup("Output")
+	output.flags.BoolVar(&every, "buffers", false, "list every buffer")
+	output.flags.BoolVar(&asJSON, "json", false, "print JSON, with every buffer")
+	cmd := &cobra.Command{
+		Use:   "plan NAME|DIR|config.json --seq N [flags]",
+		Short: "Show the memory and the work of a training binary before it is built",
+		Long: `Show what a training binary will take: parameters, floating-point operations a token, and where every byte of
+a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.`,
+		Args: oneModel,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			planned, err := request.plan(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			report := newPlanReport(planned)
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), report)
+			}
+			return report.print(cmd.OutOrStdout(), every)
+		},
+	}
+	addGroups(cmd, request.group(), output, request.dumpGroup())
+	return cmd
+}
+
+// planReport is a plan as it is shown.
+type planReport struct {
+	gen.Manifest
+	Launches map[string]int `json:"launches"` // of each program
+	Memory   []memoryGroup  `json:"memory"`   // adds up to the peak
+	Buffers  []bufferRow    `json:"buffers"`
+}
+
+// memoryGroup is a part of a rank's memory. What lives for good counts in full; what comes and goes counts as
+// it is at the moment when most of it is alive.
+type memoryGroup struct {
+	Name    string `json:"name"`
+	Buffers int    `json:"buffers"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// bufferRow is one buffer.
+type bufferRow struct {
+	Name    string `json:"name"`
+	Group   string `json:"group"`
+	Type    string `json:"type"`
+	Offset  int64  `json:"offset"`
+	Bytes   int64  `json:"bytes"`
+	Program string `json:"program,omitempty"` // of what comes and goes
+	First   int    `json:"first_launch"`
+	Last    int    `json:"last_launch"`
+}
+
+// The parts of a rank's memory, in the order in which they are shown.
+const (
+	groupActivations = "activations"
+	groupExchange    = "exchange"
+	groupWorkspace   = "workspace"
+	groupGaps        = "alignment and gaps"
+)
+
+var lasting = []struct {
+	role ir.Role
+	name string
+}{
+	{ir.Weight, "parameters"},
+	{ir.Gradient, "gradients"},
+	{ir.State, "optimizer state"},
+	{ir.Constant, "constants"},
+	{ir.Input, "inputs"},
+	{ir.Result, "results"},
+}
+
+func newPlanReport(planned *gen.Planned) planReport {
+	plan := planned.Plan
+	r := planReport{Manifest: planned.Manifest(version, ""), Launches: map[string]int{}}
+	groups := map[*ir.Buffer]string{}
+	for _, b := range plan.Buffers {
+		for _, l := range lasting {
+			if b.Role == l.role {
+				groups[b] = l.name
+			}
+		}
+		if b.Role == ir.Activation {
+			groups[b] = groupActivations
+		}
+	}
+	for _, p := range plan.Programs {
+		r.Launches[p.Name] = len(p.Launches)
+		for _, l := range p.Launches {
+			if l.Workspace != nil {
+				groups[l.Workspace] = groupWorkspace
+			}
+			for _, b := range l.Out {
+				if l.Op.Collective() && b.Role == ir.Activation {
+					groups[b] = groupExchange
+				}
+			}
+		}
+	}
+	for _, b := range plan.Buffers {
+		r.Buffers = append(r.Buffers, bufferRow{
+			Name: b.Name, Group: groups[b], Type: b.Type.String(), Offset: b.Offset, Bytes: b.Bytes(),
+			Program: b.Program, First: b.First, Last: b.Last,
+		})
+	}
+	r.Memory = memory(plan, groups)
+	return r
+}
+
+// memory splits the arena into groups.
+func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
+	count, bytes := map[string]int{}, map[string]int64{}
+	gaps := plan.Bytes
+	for _, b := range plan.Buffers {
+		count[groups[b]]++
+		if b.Role != ir.Activation {
+			bytes[groups[b]] += b.Bytes()
+			gaps -= b.Bytes()
+		}
+	}
+	for _, b := range fullest(plan) {
+		bytes[groups[b]] += b.Bytes()
+		gaps -= b.Bytes()
+	}
+	var out []memoryGroup
+	for _, l := range lasting {
+		out = append(out, memoryGroup{l.name, count[l.name], bytes[l.name]})
+	}
+	for _, name := range []string{groupActivations, groupExchange, groupWorkspace} {
+		out = append(out, memoryGroup{name, count[name], bytes[name]})
+	}
+	return append(out, memoryGroup{groupGaps, 0, gaps})
+}
+
+// fullest returns the activations that are alive at the launch where they take the most bytes. Of those that
+// share a place, a result and the operand that it replaces, the larger counts.
+func fullest(plan *ir.Plan) []*ir.Buffer {
+	var best []*ir.Buffer
+	var most int64
+	for _, p := range plan.Programs {
+		var own []*ir.Buffer
+		for _, b := range plan.Buffers {
+			if b.Role == ir.Activation && b.Program == p.Name {
+				own = append(own, b)
+			}
+		}
+		for at := range p.Launches {
+			var alive []*ir.Buffer
+			var sum int64
+			for _, b := range own {
+				if b.First > at || b.Last < at {
+					continue
+				}
+				if n := len(alive); n > 0 && alive[n-1].Offset == b.Offset {
+					sum += max(0, b.Bytes()-alive[n-1].Bytes())
+					if b.Bytes() > alive[n-1].Bytes() {
+						alive[n-1] = b
+					}
+					continue
+				}
+				alive, sum = append(alive, b), sum+b.Bytes()
+			}
+			if sum > most {
+				best, most = alive, sum
+			}
+		}
+	}
+	return best
+}
+
+// print writes the report as a table.
+func (r planReport) print(w io.Writer, every bool) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"model", r.Model + " (" + r.Architecture + ")"},
+		{"target", fmt.Sprintf("%s ×%d, %s, %d rows of %d tokens a rank", r.Target, r.Ranks, r.DType, r.MicroBatch, r.Seq)},
+		{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(r.Parameters), grouped(r.ActiveParameters))},
+		{"FLOPs a token", grouped(r.FLOPsPerToken)},
+		{"launches of a micro-batch", grouped(int64(r.Launches["micro_batch"]))},
+		{"peak memory a rank", grouped(r.PeakBytesPerGPU) + " bytes"},
+	} {
+		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "bytes\tshare\tbuffers\t  memory of a rank\v")
+	for _, g := range r.Memory {
+		if g.Bytes == 0 && g.Buffers == 0 {
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%.1f%%\t%d\t  %s\v\n", grouped(g.Bytes), 100*float64(g.Bytes)/float64(r.PeakBytesPerGPU), g.Buffers, g.Name)
+	}
+	if err := t.Flush(); err != nil || !every {
+		return err
+	}
+	fmt.Fprintln(w)
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "offset\tbytes\tgroup\talive\ttype\tname")
+	for _, b := range r.Buffers {
+		alive := "always"
+		if b.Program != "" {
+			alive = fmt.Sprintf("%s %d-%d", b.Program, b.First, b.Last)
+		}
+		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%s\n", b.Offset, b.Bytes, b.Group, alive, b.Type, b.Name)
+	}
+	return t.Flush()
+}

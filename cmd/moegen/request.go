@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"moegen/gen"
+)
+
+// requestFlags are the flags of the commands that plan a program: what is fixed when a binary is built.
+type requestFlags struct {
+	request gen.Request
+	ep      int
+	dump    string
+}
+
+func (f *requestFlags) group() flagGroup {
+	g := newFlagGroup("What is fixed when a binary is built")
+	g.flags.StringVar(&f.request.Target, "target", "cpu", "what the binary runs on: cpu")
+	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (needed)")
+	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
+	g.flags.StringVar(&f.request.DType, "dtype", "f32", "arithmetic and storage: f32")
+	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks; on cpu they share one process")
+	g.flags.IntVar(&f.ep, "ep", 0, "ranks that share the experts of a layer (default: all of them)")
+	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeNone),
+		"what backward computes again instead of keeping it: none, up (the experts' up-projection) or block (whole layers)")
+	return g
+}
+
+// dumpGroup is the flag that shows how the plan came about.
+func (f *requestFlags) dumpGroup() flagGroup {
+	g := newFlagGroup("For whoever wants to see how the plan came about")
+	g.flags.StringVar(&f.dump, "dump", "", "new folder that receives the text of every program after every pass")
+	return g
+}
+
+// plan loads the model that the argument names and runs the passes.
+func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, error) {
+	if !cmd.Flags().Changed("seq") {
+		return nil, fmt.Errorf("%s needs --seq, the tokens of a sequence; see %s --help", cmd.Name(), cmd.CommandPath())
+	}
+	if f.ep != 0 && f.ep != f.request.GPUs {
+		return nil, fmt.Errorf("--ep %d is not --gpus %d: the ranks of one process share the experts among all of them; leave --ep out",
+			f.ep, f.request.GPUs)
+	}
+	if f.dump != "" {
+		if err := refuseExisting(f.dump); err != nil {
+			return nil, err
+		}
+	}
+	m, err := loadModel(model)
+	if err != nil {
+		return nil, err
+	}
+	f.request.Model = m
+	var dumps gen.Files
+	var collect func(gen.Dump)
+	if f.dump != "" {
+		collect = func(d gen.Dump) { dumps = append(dumps, gen.File{Path: d.Path, Data: []byte(d.Text)}) }
+	}
+	planned, err := gen.Plan(f.request, collect)
+	if err != nil || f.dump == "" {
+		return planned, err
+	}
+	return planned, writeFolder(f.dump, dumps)
+}
+
+// refuseExisting returns an error when there is something at path already.
+func refuseExisting(path string) error {
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return fmt.Errorf("%s exists; name another, or remove it first", path)
+	case os.IsNotExist(err):
+		return nil
+	default:
+		return err
+	}
+}
+
+// writeFolder makes a new folder with the files, whole or not at all.
+func writeFolder(path string, files gen.Files) (err error) {
+	path = filepath.Clean(path)
+	if err := refuseExisting(path); err != nil {
+		return err
+	}
+	part, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return cannotWrite(path, err)
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(part)
+		}
+	}()
+	if err := os.Chmod(part, 0o755); err != nil {
+		return failure{err}
+	}
+	if err := writeInto(part, files); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return failure{err}
+	}
+	return nil
+}
+
+// writeInto writes files below an existing folder.
+func writeInto(folder string, files gen.Files) error {
+	for _, f := range files {
+		name := filepath.Join(folder, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return failure{err}
+		}
+		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			return failure{err}
+		}
+	}
+	return nil
+}
+
+// cannotWrite tells a wrong path, which is the user's, from a failing disk.
+func cannotWrite(path string, err error) error {
+	if os.IsNotExist(err) {
+		return fmt.Errorf("the folder of %s does not exist; make it first", path)
+	}
+	if os.IsPermission(err) {
+		return fmt.Errorf("the folder of %s may not be written to; choose another", path)
+	}
+	if info, statErr := os.Stat(filepath.Dir(path)); statErr == nil && info.Mode()&fs.ModeDir == 0 {
+		return fmt.Errorf("%s is not a folder; choose another place for %s", filepath.Dir(path), filepath.Base(path))
+	}
+	return failure{err}
+}

@@ -1,0 +1,221 @@
+package gen
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/dave/jennifer/jen"
+
+	"moegen/ir"
+)
+
+// Manifest says what a binary was built for. Its JSON is that of the runtime's Manifest, whose fields say what
+// each means.
+type Manifest struct {
+	Model            string  `json:"model"`
+	Architecture     string  `json:"architecture"`
+	Config           string  `json:"config"`
+	Version          string  `json:"moegen_version"`
+	GoVersion        string  `json:"go_version"`
+	Target           string  `json:"target"`
+	DType            string  `json:"dtype"`
+	Seq              int     `json:"seq"`
+	MicroBatch       int     `json:"micro_batch"`
+	Ranks            int     `json:"gpus"`
+	EP               int     `json:"ep"`
+	Vocab            int     `json:"vocab_size"`
+	Hidden           int     `json:"hidden_size"`
+	Layers           int     `json:"layers"`
+	Experts          int     `json:"experts"`
+	TopK             int     `json:"top_k"`
+	AuxCoef          float64 `json:"router_aux_loss_coef"`
+	Parameters       int64   `json:"parameters"`
+	ActiveParameters int64   `json:"active_parameters"`
+	FLOPsPerToken    int64   `json:"flops_per_token"`
+	ArenaBytes       int64   `json:"arena_bytes"`
+	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"`
+	PlanHash         string  `json:"plan_hash"`
+}
+
+// Manifest returns what the binary of a plan says of itself. version and goVersion are those of moegen and of the
+// toolchain that compiles the binary.
+func (p *Planned) Manifest(version, goVersion string) Manifest {
+	r, f := p.Request, p.Request.Model.Facts
+	return Manifest{
+		Model: r.Model.Name, Architecture: f.Architecture, Config: string(r.Model.Config),
+		Version: version, GoVersion: goVersion,
+		Target: r.Target, DType: r.DType, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
+		Vocab: f.Vocab, Hidden: f.Hidden, Layers: f.Layers, Experts: f.Experts, TopK: f.TopK, AuxCoef: f.AuxCoef,
+		Parameters: f.Parameters, ActiveParameters: f.ActiveParameters, FLOPsPerToken: f.FLOPsPerToken(r.Seq),
+		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Plan.Bytes, PlanHash: p.Hash,
+	}
+}
+
+// Emit returns the module of a planned program.
+func (p *Planned) Emit(version, goVersion string) (Files, error) {
+	return emit(p.Plan, p.Manifest(version, goVersion))
+}
+
+// text is the manifest as it stands in the program: indented JSON.
+func (m Manifest) text() string {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return string(text)
+}
+
+// programFile is program.go: the train.Program literal and the manifest.
+func (e *emitter) programFile() []byte {
+	f := e.file()
+	text := e.manifest.text()
+	e.scope.take("program")
+	e.scope.take("manifest")
+	f.Comment("program is what the runtime runs.")
+	f.Var().Id("program").Op("=").Qual(trainPath, "Program").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true},
+		jen.Id("Manifest").Op(":").Qual(trainPath, "MustManifest").Call(jen.Id("manifest")),
+		jen.Id("Params").Op(":").Id("params"),
+		jen.Id("Layout").Op(":").Add(e.layout()),
+		jen.Id("Setup").Op(":").Id("setup"),
+		jen.Id("MicroBatch").Op(":").Id("microBatch"),
+		jen.Id("Update").Op(":").Id("update"),
+		jen.Id("Eval").Op(":").Id("eval"),
+		jen.Id("Head").Op(":").Id("head"),
+	)
+	f.Line()
+	f.Comment("manifest says what the program was built for, marked so that moegen inspect finds it in the binary.")
+	f.Const().Id("manifest").Op("=").Qual(trainPath, "ManifestMark").Op("+").
+		Lit(fmt.Sprintf("%d\n", len(text))).Op("+").Op(rawString(text))
+	return render(f)
+}
+
+// rawString is a string literal, between backquotes where the text allows it.
+func rawString(text string) string {
+	if strings.ContainsAny(text, "`\r") {
+		return fmt.Sprintf("%q", text)
+	}
+	return "`" + text + "`"
+}
+
+// layout tells the runtime where it finds what it reads and writes.
+func (e *emitter) layout() *jen.Statement {
+	fields := []jen.Code{}
+	add := func(field, buffer string) *ir.Buffer {
+		for b, name := range e.arena {
+			if base, _ := cutLetters(b.Name); base == buffer && (b.Role == ir.Input || b.Role == ir.Result) {
+				fields = append(fields, jen.Id(field).Op(":").Id(name))
+				return b
+			}
+		}
+		return nil
+	}
+	must := func(field, buffer string) *ir.Buffer {
+		b := add(field, buffer)
+		if b == nil {
+			panic("BUG: the plan has no buffer " + buffer)
+		}
+		return b
+	}
+	must("Tokens", "tokens")
+	must("Targets", "targets")
+	must("Positions", "positions")
+	must("Starts", "starts")
+	must("Record", "record")
+	must("Loss", "loss")
+	if add("AuxLoss", "aux_loss") == nil {
+		fields = append(fields, jen.Id("AuxLoss").Op(":").Lit(-1))
+	}
+	must("GradNorm", "grad_norm")
+	must("HeadRow", "head_row")
+	logits := must("Logits", "logits")
+	fields = append(fields, jen.Id("HeadRows").Op(":").Lit(logits.Type.Dim(0)))
+	return jen.Qual(trainPath, "Layout").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, fields...)
+}
+
+// params is params.go: the map of every parameter to the tensors of a checkpoint, and where it lies.
+func (e *emitter) params() []byte {
+	f := e.file()
+	e.scope.take("params")
+	places := map[string]map[ir.Role][]*ir.Buffer{}
+	for _, b := range e.plan.Buffers {
+		if b.Param == nil {
+			continue
+		}
+		if places[b.Param.Name] == nil {
+			places[b.Param.Name] = map[ir.Role][]*ir.Buffer{}
+		}
+		places[b.Param.Name][b.Role] = append(places[b.Param.Name][b.Role], b)
+	}
+	var rows []jen.Code
+	for _, b := range e.plan.Buffers {
+		if b.Role == ir.Weight {
+			rows = append(rows, param(b, places[b.Param.Name]))
+		}
+	}
+	f.Comment("params lists the parameters in the order of the arena.")
+	f.Var().Id("params").Op("=").Index().Qual(checkpointPath, "Param").
+		Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, rows...)
+	return render(f)
+}
+
+// param is one row of the table. The first optimizer state in name order is moment 1.
+func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
+	p := value.Param
+	grads, moments := places[ir.Gradient], places[ir.State]
+	if len(grads) != 1 || len(moments) != 2 {
+		panic(fmt.Sprintf("BUG: %s has %d gradients and %d moments", p.Name, len(grads), len(moments)))
+	}
+	if moments[0].Name > moments[1].Name {
+		moments[0], moments[1] = moments[1], moments[0]
+	}
+	var pieces []jen.Code
+	for _, piece := range p.Pieces {
+		fields := []jen.Code{field("Name", jen.Lit(piece.Name)), field("Shape", ints(piece.Shape))}
+		if piece.Offset != 0 {
+			fields = append(fields, field("Offset", jen.Lit(piece.Offset)))
+		}
+		if piece.Strides != nil {
+			fields = append(fields, field("Strides", ints(piece.Strides)))
+		}
+		if piece.Count > 0 {
+			fields = append(fields, field("Count", jen.Lit(piece.Count)), field("Step", jen.Lit(piece.Step)))
+		}
+		pieces = append(pieces, jen.Values(fields...))
+	}
+	fields := []jen.Code{field("Name", jen.Lit(p.Name)), field("Shape", ints(p.Shape))}
+	if p.Sharded {
+		fields = append(fields, field("Sharded", jen.True()))
+	}
+	fields = append(fields,
+		field("Pieces", jen.Index().Qual(checkpointPath, "Piece").Values(pieces...)),
+		field("Init", initialisation(p.Init)),
+		field("Value", jen.Lit(int(value.Offset))),
+		field("Grad", jen.Lit(int(grads[0].Offset))),
+		field("Moment1", jen.Lit(int(moments[0].Offset))),
+		field("Moment2", jen.Lit(int(moments[1].Offset))),
+	)
+	return jen.Values(fields...)
+}
+
+func initialisation(i ir.Init) *jen.Statement {
+	kinds := map[string]string{"normal": "InitNormal", "ones": "InitOnes", "zeros": "InitZeros"}
+	if kinds[i.Kind] == "" {
+		panic(fmt.Sprintf("BUG: no initialisation is called %q", i.Kind))
+	}
+	fields := []jen.Code{field("Kind", jen.Qual(checkpointPath, kinds[i.Kind]))}
+	if i.Kind == "normal" {
+		fields = append(fields, field("Std", jen.Lit(i.Std)))
+	}
+	return jen.Qual(checkpointPath, "Init").Values(fields...)
+}
+
+func field(name string, value *jen.Statement) jen.Code { return jen.Id(name).Op(":").Add(value) }
+
+func ints(list []int) *jen.Statement {
+	values := make([]jen.Code, len(list))
+	for i, n := range list {
+		values[i] = jen.Lit(n)
+	}
+	return jen.Index().Int().Values(values...)
+}

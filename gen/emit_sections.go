@@ -1,0 +1,160 @@
+package gen
+
+import (
+	"fmt"
+	"strings"
+
+	"moegen/ir"
+	"moegen/kernels"
+)
+
+// A segment is a run of launches of one section: a layer's forward pass, a layer's backward pass.
+type segment struct {
+	section  string
+	launches []*ir.Launch
+	calls    []call
+	kind     *kind
+	row      int // in the kind's table
+}
+
+// A kind is what segments have in common that differ only in where their buffers lie and in which layer they
+// are. It becomes one function and, if it has several segments, a table with a row a segment.
+type kind struct {
+	name     string
+	segments []*segment
+}
+
+// call is a launch seen as a function call.
+type call struct {
+	launch *ir.Launch
+	kernel *kernels.Kernel
+	args   []kernels.Arg
+}
+
+// newCall looks a launch up in the registry and holds it against its kernel.
+func newCall(target string, l *ir.Launch) call {
+	k, ok := kernels.Lookup(target, l.Kernel, l.Op.Name)
+	if !ok {
+		panic(fmt.Sprintf("BUG: target %s has no kernel %s for %s", target, l.Kernel, l.Op.Name))
+	}
+	for _, s := range k.Shares {
+		in, out := l.In[s[1]], l.Out[s[0]]
+		if in != nil && in.Offset != out.Offset {
+			panic(fmt.Sprintf("BUG: %s updates %s, but its result %s lies elsewhere", k.Name, in.Name, out.Name))
+		}
+	}
+	return call{l, k, k.Call(l)}
+}
+
+// buffers returns the buffers that argument i views: one, or several of a list of scalars; nil: left out.
+func (c call) buffers(i int) []*ir.Buffer {
+	switch a := c.args[i]; a.Kind {
+	case kernels.Operand, kernels.Record:
+		return c.launch.In[a.Index : a.Index+1]
+	case kernels.Scalars:
+		return c.launch.In[a.Index:]
+	case kernels.Result:
+		return c.launch.Out[a.Index : a.Index+1]
+	case kernels.Workspace:
+		return []*ir.Buffer{c.launch.Workspace}
+	}
+	return nil
+}
+
+// signature is what two calls must have in common to become one line of a function.
+func (c call) signature() string {
+	var b strings.Builder
+	b.WriteString(c.kernel.Name)
+	for i, a := range c.args {
+		fmt.Fprintf(&b, " %d:%s", a.Kind, a.Name)
+		if a.Kind == kernels.Literal && a.Name == "" {
+			fmt.Fprintf(&b, "=%v", a.Value)
+		}
+		for _, buffer := range c.buffers(i) {
+			if buffer != nil {
+				fmt.Fprintf(&b, " %s", buffer.Type)
+			}
+		}
+	}
+	return b.String()
+}
+
+// sections cuts a program into segments and sorts them into kinds.
+func sections(target string, p *ir.Program) ([]*segment, []*kind) {
+	var segments []*segment
+	var kinds []*kind
+	for _, l := range p.Launches {
+		if len(segments) == 0 || segments[len(segments)-1].section != l.Section {
+			segments = append(segments, &segment{section: l.Section})
+		}
+		s := segments[len(segments)-1]
+		s.launches = append(s.launches, l)
+		s.calls = append(s.calls, newCall(target, l))
+	}
+	bySignature := map[string]*kind{}
+	for _, s := range segments {
+		key := kindName(p.Name, s.section)
+		for _, c := range s.calls {
+			key += "\n" + c.signature()
+		}
+		k := bySignature[key]
+		if k == nil {
+			k = &kind{name: kindName(p.Name, s.section)}
+			bySignature[key] = k
+			kinds = append(kinds, k)
+		}
+		s.kind, s.row = k, len(k.segments)
+		k.segments = append(k.segments, s)
+	}
+	return segments, kinds
+}
+
+// repeat is a part of a program: the segments from first on, in periods of len(kinds) segments, times times.
+type repeat struct {
+	first, times int
+	kinds        []*kind
+}
+
+// repeats folds the segments of a program into loops: the longest repetition of the shortest pattern, patterns
+// without a kind twice.
+func repeats(segments []*segment) []repeat {
+	var out []repeat
+	for at := 0; at < len(segments); {
+		best := repeat{at, 1, []*kind{segments[at].kind}}
+		for period := 1; at+2*period <= len(segments) && distinct(segments[at:at+period]); period++ {
+			times := 1
+			for end := at + (times+1)*period; end <= len(segments) && same(segments[at:at+period], segments[end-period:end]); end += period {
+				times++
+			}
+			if times > 1 && times*period > best.times*len(best.kinds) {
+				best = repeat{at, times, nil}
+				for _, s := range segments[at : at+period] {
+					best.kinds = append(best.kinds, s.kind)
+				}
+			}
+		}
+		out = append(out, best)
+		at += best.times * len(best.kinds)
+	}
+	return out
+}
+
+func distinct(segments []*segment) bool {
+	seen := map[*kind]bool{}
+	for _, s := range segments {
+		if seen[s.kind] {
+			return false
+		}
+		seen[s.kind] = true
+	}
+	return true
+}
+
+func same(a, b []*segment) bool {
+	for i := range a {
+		if a[i].kind != b[i].kind {
+			return false
+		}
+	}
+	return true
+}
