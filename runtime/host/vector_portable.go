@@ -2,25 +2,31 @@ package host
 
 import "math"
 
+// The primitives of the row-wise kernels, in plain Go: they say what each one computes, and run where there is nothing better.
+// They work on one row, slices of equal length, zero included. Outputs may be the same slice as an input, but must not overlap one in part.
+
+// addPortable writes y = a + b.
 func addPortable(a, b, y []float32) {
 	for i := range y {
 		y[i] = a[i] + b[i]
 	}
 }
 
+// scalePortable writes y = s·x.
 func scalePortable(s float32, x, y []float32) {
 	for i := range y {
 		y[i] = s * x[i]
 	}
 }
 
+// axpyPortable adds s·x to y.
 func axpyPortable(s float32, x, y []float32) {
 	for i := range y {
 		y[i] += s * x[i]
 	}
 }
 
-// Partial sums of the portable reductions: four, so that additions need not wait for each other.
+// dotPortable returns Σ a·b, in several float32 partial sums: here four, so that additions need not wait for each other.
 func dotPortable(a, b []float32) float32 {
 	var s [4]float32
 	n := len(a) &^ 3
@@ -36,6 +42,7 @@ func dotPortable(a, b []float32) float32 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
+// dot3Portable returns Σ a·b·c, in several float32 partial sums.
 func dot3Portable(a, b, c []float32) float32 {
 	var s [4]float32
 	n := len(a) &^ 3
@@ -51,6 +58,7 @@ func dot3Portable(a, b, c []float32) float32 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
+// sumSquaresPortable returns Σ x² in float64.
 func sumSquaresPortable(x []float32) float64 {
 	var s [4]float64
 	n := len(x) &^ 3
@@ -67,12 +75,14 @@ func sumSquaresPortable(x []float32) float64 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
+// addDoublePortable adds x to float64 sums.
 func addDoublePortable(x []float32, sum []float64) {
 	for i, v := range x {
 		sum[i] += float64(v)
 	}
 }
 
+// maximumPortable returns the largest element, −Inf for an empty row. NaNs may be passed over.
 func maximumPortable(x []float32) float32 {
 	m := negInf
 	for _, v := range x {
@@ -100,6 +110,9 @@ func exp(x float32) float32 {
 	return float32(e * math.Float64frombits(uint64(int64(n)+1023)<<52))
 }
 
+// expShiftedPortable writes dst = exp(src − shift) and returns the sum of dst. Good to about one unit in the last
+// place; −Inf gives 0, NaN gives NaN, results below the smallest normal number may be 0, and
+// src − shift must stay below 88.7, where float32 ends.
 func expShiftedPortable(dst, src []float32, shift float32) float32 {
 	var sum float64
 	for i, v := range src {
@@ -110,12 +123,15 @@ func expShiftedPortable(dst, src []float32, shift float32) float32 {
 	return float32(sum)
 }
 
+// mulScaledPortable writes y = w·(s·x).
 func mulScaledPortable(s float32, x, w, y []float32) {
 	for i := range y {
 		y[i] = w[i] * (s * x[i])
 	}
 }
 
+// rmsNormGradRowPortable is one row of the backward pass of y = w·(s·x): dx = s·w·dy − c·x (+ residual, unless nil),
+// dw += dy·(s·x).
 func rmsNormGradRowPortable(s, c float32, dy, x, w, residual, dx, dw []float32) {
 	for i := range dx {
 		g, v := dy[i], x[i]
@@ -128,6 +144,7 @@ func rmsNormGradRowPortable(s, c float32, dy, x, w, residual, dx, dw []float32) 
 	}
 }
 
+// rotatePortable writes y1 = x1·cos − x2·sin, y2 = x2·cos + x1·sin. It may run in place (y1 = x1, y2 = x2).
 func rotatePortable(x1, x2, cos, sin, y1, y2 []float32) {
 	for i := range y1 {
 		a, b := x1[i], x2[i]
@@ -136,6 +153,7 @@ func rotatePortable(x1, x2, cos, sin, y1, y2 []float32) {
 	}
 }
 
+// rotateBackPortable is the inverse, and the transpose, of rotate: y1 = x1·cos + x2·sin, y2 = x2·cos − x1·sin.
 func rotateBackPortable(x1, x2, cos, sin, y1, y2 []float32) {
 	for i := range y1 {
 		a, b := x1[i], x2[i]
@@ -154,6 +172,7 @@ func sigmoid(x float32) (σ, rest float32) {
 	return large, small
 }
 
+// swigluPortable writes a = silu(gate)·up.
 func swigluPortable(gate, up, a []float32) {
 	for i, g := range gate {
 		σ, _ := sigmoid(g)
@@ -161,6 +180,10 @@ func swigluPortable(gate, up, a []float32) {
 	}
 }
 
+// swigluGradRowPortable writes the gradients of a = silu(gate)·up, weighted by s, and the weighted activation, and
+// returns the gradient of s: dgate = s·da·up·silu'(gate), dup = s·da·silu(gate), aw = s·a, Σ a·da.
+// aw may be nil.
+//
 // With σ = sigmoid(g): silu = g·σ, silu' = σ + g·σ·(1−σ).
 func swigluGradRowPortable(s float32, gate, up, da, dgate, dup, aw []float32) float32 {
 	var sum float64
@@ -179,6 +202,7 @@ func swigluGradRowPortable(s float32, gate, up, da, dgate, dup, aw []float32) fl
 	return float32(sum)
 }
 
+// adamWRowPortable updates one stretch of a parameter; see AdamW.
 func adamWRowPortable(c *adamWStep, grad, value, m, v []float32) {
 	for i := range value {
 		g := grad[i] * c.scale
@@ -188,3 +212,5 @@ func adamWRowPortable(c *adamWStep, grad, value, m, v []float32) {
 		value[i] -= c.decay*value[i] + c.step*m[i]/(root*c.rootBias+c.eps)
 	}
 }
+
+var negInf = float32(math.Inf(-1))

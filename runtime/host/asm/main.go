@@ -24,6 +24,7 @@ type group struct {
 var groups = []group{
 	{"attention", attention},
 	{"gemm", gemm},
+	{"vector", vector},
 }
 
 func main() {
