@@ -24,7 +24,7 @@ var Recomputes = []Recompute{RecomputeNone, RecomputeUp, RecomputeBlock}
 
 // recompute copies forward nodes into backward, in front of the first node there that reads their results, so
 // that those results need not be kept in between. Routing is never computed again: a router asked twice could
-// answer twice. The embedding and the head are left alone: the head's backward follows its forward at once.
+// answer twice. The head is left alone: its backward follows its forward at once.
 func recompute(s *step) error {
 	s.micro = recomputed(s.micro, again(s.micro, s.req.Recompute))
 	return nil
@@ -46,7 +46,7 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 	uses := g.Uses()
 	set := map[*ir.Node]bool{}
 	for _, n := range g.Nodes {
-		if inBackward(n) || !numbered(n.Section) {
+		if inBackward(n) || n.Section == "head" {
 			continue
 		}
 		switch mode {

@@ -1,70 +1,101 @@
 package gen
 
-import (
-	"moegen/ir"
-)
+import "moegen/ir"
 
-// schedule fixes the order of every program. The graphs come in an order that is right; results that are
-// computed for a single reader later on in the same section sink to right in front of it, which shortens
-// their lives. Taps rise to right behind what they watch.
+// schedule fixes the order of every program. The graphs come in an order that is right; three moves inside a
+// section shorten lives. A cheap result that is wanted only later on in its section is computed right in
+// front of its first reader. A node that leaves nothing but what is written at the end, a weight gradient,
+// runs as soon as it can, before the operands that only it still needs meet new activations. Taps stand right
+// behind what they watch.
 func schedule(s *step) error {
 	s.rewrite(func(g *ir.Graph) *ir.Graph {
 		h := *g
-		h.Nodes = sunk(g)
+		h.Nodes = newScheduler(g).order()
 		return &h
 	})
 	return nil
 }
 
-// sunk orders nodes by where they are wanted: a cheap node stands in front of its first reader.
-func sunk(g *ir.Graph) []*ir.Node {
+type scheduler struct {
+	graph  *ir.Graph
+	sinks  map[*ir.Node]bool       // waits for its first reader
+	writes map[*ir.Node]bool       // all its results are written at the end
+	taps   map[*ir.Node][]*ir.Node // by the node they watch
+	placed map[*ir.Node]bool
+	out    []*ir.Node
+}
+
+func newScheduler(g *ir.Graph) *scheduler {
+	s := &scheduler{
+		graph: g, sinks: map[*ir.Node]bool{}, writes: map[*ir.Node]bool{},
+		taps: map[*ir.Node][]*ir.Node{}, placed: map[*ir.Node]bool{},
+	}
 	uses := g.Uses()
 	written := map[*ir.Value]bool{}
 	for _, w := range g.Results {
 		written[w.From] = true
 	}
-	wanted := map[*ir.Node]bool{} // waits for its first reader
 	for _, n := range g.Nodes {
-		wanted[n] = n.Op.Cheap && len(n.Out) > 0
+		if is(n, "tap") && n.In[0].Def != nil {
+			s.taps[n.In[0].Def] = append(s.taps[n.In[0].Def], n)
+			s.sinks[n] = true
+			continue
+		}
+		s.sinks[n], s.writes[n] = n.Op.Cheap, len(n.Out) > 0 && !n.Op.Collective()
 		for _, v := range n.Out {
-			if written[v] {
-				wanted[n] = false
-			}
+			s.writes[n] = s.writes[n] && written[v]
+			s.sinks[n] = s.sinks[n] && !written[v]
 			for _, u := range uses[v] {
-				if u.Section != n.Section {
-					wanted[n] = false
-				}
+				s.sinks[n] = s.sinks[n] && u.Section == n.Section
 			}
 		}
 	}
-	taps := map[*ir.Node][]*ir.Node{}
-	var order []*ir.Node
-	var place func(n *ir.Node)
-	placed := map[*ir.Node]bool{}
-	place = func(n *ir.Node) {
-		if placed[n] {
-			return
+	return s
+}
+
+func (s *scheduler) order() []*ir.Node {
+	for i, n := range s.graph.Nodes {
+		if s.placed[n] || s.sinks[n] {
+			continue
 		}
-		placed[n] = true
-		for _, v := range n.In {
-			if v != nil && v.Def != nil {
-				place(v.Def)
+		for _, m := range s.graph.Nodes[i+1:] {
+			if m.Section != n.Section {
+				break
+			}
+			if s.writes[m] && !s.writes[n] && s.ready(m) {
+				s.place(m)
 			}
 		}
-		order = append(order, n)
-		for _, t := range taps[n] {
-			place(t)
+		s.place(n)
+	}
+	return s.out
+}
+
+// ready reports whether all operands of a node are there, or wait only for their first reader.
+func (s *scheduler) ready(n *ir.Node) bool {
+	for _, v := range n.In {
+		if v == nil || v.Def == nil || s.placed[v.Def] {
+			continue
+		}
+		if !s.sinks[v.Def] || !s.ready(v.Def) {
+			return false
 		}
 	}
-	for _, n := range g.Nodes {
-		if n.Op.Name == "tap" && n.In[0].Def != nil {
-			taps[n.In[0].Def] = append(taps[n.In[0].Def], n)
+	return true
+}
+
+func (s *scheduler) place(n *ir.Node) {
+	if s.placed[n] {
+		return
+	}
+	s.placed[n] = true
+	for _, v := range n.In {
+		if v != nil && v.Def != nil {
+			s.place(v.Def)
 		}
 	}
-	for _, n := range g.Nodes {
-		if !wanted[n] && !(n.Op.Name == "tap" && n.In[0].Def != nil) {
-			place(n)
-		}
+	s.out = append(s.out, n)
+	for _, t := range s.taps[n] {
+		s.place(t)
 	}
-	return order
 }

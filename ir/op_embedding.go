@@ -28,6 +28,7 @@ var embedding = &Op{
 		rows := n.Out[0].Type.Expected() * n.Out[0].Type.DType.Size() // the table is read where it is used
 		return Cost{Bytes: 2*rows + n.In[0].Type.Expected()*n.In[0].Type.DType.Size()}
 	},
+	Cheap: true,
 }
 
 // embeddingGrad is the gradient of embedding's table, zero in the rows of tokens that do not occur:
