@@ -8,6 +8,9 @@ const (
 	// stays in its second-level cache.
 	nBlock = 128
 	mBlock = 112
+	// rowPad is the gap between packed rows of a. It keeps them from starting at equal addresses modulo 1 KiB, where
+	// the six or more rows that a tile reads at a time would compete for the same cache sets.
+	rowPad = 16
 )
 
 // product is a matrix product c = d + a·b over ranges that its tasks choose.
@@ -129,7 +132,7 @@ func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 	for ; k0 < k1; k0 += steps {
 		kc := min(steps, k1-k0)
 		if g.bAcross {
-			packAcross(bp, kern, &g.b, n0, n1, k0, k0+kc)
+			packAcross(bp, kern.nr, &g.b, n0, n1, k0, k0+kc)
 		} else {
 			packAlong(bp, kern.nr, &g.b, k0, k0+kc, n0, n1)
 		}
@@ -143,24 +146,23 @@ func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 // rows multiplies at most mBlock rows of a with packed columns of b.
 func (g *product) rows(kern *microKernel, ap, bp []float32, m0, m1, n0, n1, k0, k1 int, d []float32, ldd int) {
 	kc := k1 - k0
-	a, panel, ars, aks := ap, kern.mr*kc, kc, 1
+	a, ld := ap, kc+rowPad
 	switch {
 	case g.across:
-		packAlong(ap, kern.mr, &g.a, k0, k1, m0, m1)
-		ars, aks = 1, kern.mr
-	case g.a.pairs == nil && g.a.ld <= kBlock:
-		a, panel, ars = g.a.x[m0*g.a.ld+k0:], kern.mr*g.a.ld, g.a.ld
+		copyColumns(ap, ld, &g.a, m0, m1, k0, k1)
+	case g.a.pairs == nil && g.a.ld <= kBlock && g.a.ld%256 != 0:
+		a, ld = g.a.x[m0*g.a.ld+k0:], g.a.ld
 	default:
-		copyRows(ap, &g.a, m0, m1, k0, k1)
+		copyRows(ap, ld, &g.a, m0, m1, k0, k1)
 	}
 	for j := n0; j < n1; j += kern.nr {
 		for i := m0; i < m1; i += kern.mr {
-			t := tile{rows: min(kern.mr, m1-i), cols: min(kern.nr, n1-j), kc: kc, ars: ars, aks: aks, c: g.c[i*g.ldc+j:], ldc: g.ldc}
+			t := tile{rows: min(kern.mr, m1-i), cols: min(kern.nr, n1-j), kc: kc, ars: ld, aks: 1, c: g.c[i*g.ldc+j:], ldc: g.ldc}
 			if d != nil {
 				t.d, t.ldd = d[i*ldd+j:], ldd
 			}
-			t.a, t.b = a[(i-m0)/kern.mr*panel:], bp[(j-n0)*kc:]
-			t.run(kern, ap[kBlock*mBlock:])
+			t.a, t.b = a[(i-m0)*ld:], bp[(j-n0)*kc:]
+			t.run(kern, ap[(kBlock+rowPad)*mBlock:])
 		}
 	}
 }

@@ -6667,30 +6667,43 @@ tile1v1_plain:
 	VZEROUPPER
 	RET
 
-// func transpose8AVX2(blocks int, src *float32, lds int, dst *float32, ldd int)
-// Requires: AVX
+// func transpose8AVX2(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)
+// Requires: AVX, MMX+
 TEXT ·transpose8AVX2(SB), NOSPLIT, $0-40
 	MOVQ blocks+0(FP), AX
-	MOVQ src+8(FP), CX
-	MOVQ lds+16(FP), DX
+	MOVQ rows+8(FP), CX
+	MOVQ ahead+16(FP), DX
 	MOVQ dst+24(FP), BX
 	MOVQ ldd+32(FP), SI
 	SHLQ $0x02, DX
 	SHLQ $0x02, SI
-	LEAQ (CX)(DX*2), DI
-	ADDQ DX, DI
-	LEAQ (DI)(DX*2), R8
-	ADDQ DX, R8
+	MOVQ (CX), DI
+	MOVQ 8(CX), R8
+	MOVQ 16(CX), R9
+	MOVQ 24(CX), R10
+	MOVQ 32(CX), R11
+	MOVQ 40(CX), R12
+	MOVQ 48(CX), R13
+	MOVQ 56(CX), CX
+	XORQ R14, R14
 
 block:
-	VMOVUPS     (CX), X0
-	VINSERTF128 $0x01, (CX)(DX*4), Y0, Y0
-	VMOVUPS     (CX)(DX*1), X1
-	VINSERTF128 $0x01, (DI)(DX*2), Y1, Y1
-	VMOVUPS     (CX)(DX*2), X2
-	VINSERTF128 $0x01, (R8), Y2, Y2
-	VMOVUPS     (DI), X3
-	VINSERTF128 $0x01, (DI)(DX*4), Y3, Y3
+	PREFETCHT0  (DI)(DX*1)
+	PREFETCHT0  (R8)(DX*1)
+	PREFETCHT0  (R9)(DX*1)
+	PREFETCHT0  (R10)(DX*1)
+	PREFETCHT0  (R11)(DX*1)
+	PREFETCHT0  (R12)(DX*1)
+	PREFETCHT0  (R13)(DX*1)
+	PREFETCHT0  (CX)(DX*1)
+	VMOVUPS     (DI)(R14*1), X0
+	VINSERTF128 $0x01, (R11)(R14*1), Y0, Y0
+	VMOVUPS     (R8)(R14*1), X1
+	VINSERTF128 $0x01, (R12)(R14*1), Y1, Y1
+	VMOVUPS     (R9)(R14*1), X2
+	VINSERTF128 $0x01, (R13)(R14*1), Y2, Y2
+	VMOVUPS     (R10)(R14*1), X3
+	VINSERTF128 $0x01, (CX)(R14*1), Y3, Y3
 	VUNPCKLPS   Y1, Y0, Y4
 	VUNPCKHPS   Y1, Y0, Y5
 	VUNPCKLPS   Y3, Y2, Y6
@@ -6707,14 +6720,14 @@ block:
 	VSHUFPS     $0xee, Y7, Y5, Y4
 	VMOVUPS     Y4, (BX)
 	ADDQ        SI, BX
-	VMOVUPS     16(CX), X9
-	VINSERTF128 $0x01, 16(CX)(DX*4), Y9, Y9
-	VMOVUPS     16(CX)(DX*1), X10
-	VINSERTF128 $0x01, 16(DI)(DX*2), Y10, Y10
-	VMOVUPS     16(CX)(DX*2), X11
-	VINSERTF128 $0x01, 16(R8), Y11, Y11
-	VMOVUPS     16(DI), X12
-	VINSERTF128 $0x01, 16(DI)(DX*4), Y12, Y12
+	VMOVUPS     16(DI)(R14*1), X9
+	VINSERTF128 $0x01, 16(R11)(R14*1), Y9, Y9
+	VMOVUPS     16(R8)(R14*1), X10
+	VINSERTF128 $0x01, 16(R12)(R14*1), Y10, Y10
+	VMOVUPS     16(R9)(R14*1), X11
+	VINSERTF128 $0x01, 16(R13)(R14*1), Y11, Y11
+	VMOVUPS     16(R10)(R14*1), X12
+	VINSERTF128 $0x01, 16(CX)(R14*1), Y12, Y12
 	VUNPCKLPS   Y10, Y9, Y4
 	VUNPCKHPS   Y10, Y9, Y5
 	VUNPCKLPS   Y12, Y11, Y6
@@ -6731,9 +6744,8 @@ block:
 	VSHUFPS     $0xee, Y7, Y5, Y4
 	VMOVUPS     Y4, (BX)
 	ADDQ        SI, BX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R8
+	ADDQ        $0x20, R14
+	ADDQ        $0x20, DX
 	DECQ        AX
 	JNE         block
 	VZEROUPPER

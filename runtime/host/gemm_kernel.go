@@ -6,7 +6,7 @@ import "unsafe"
 // two vectors of columns. Everything that multiplies matrices is built on it.
 //
 // Operands. Both are read along p, the dimension that is summed over. b is a packed panel: nr consecutive elements
-// for each p (packAlong, packAcross write such panels). a is any matrix with element strides (ars between rows, aks
+// for each p (packAlong and packAcross write such panels). a is any matrix with element strides (ars between rows, aks
 // between steps of p): row-major as it stands in memory (ars = its row length, aks = 1), or packed panels of mr
 // rows (ars = 1, aks = mr).
 type microKernel struct {
@@ -20,9 +20,6 @@ type microKernel struct {
 	// residual, or a bias with ldd = 0. The sum is one chain over p for each element, added to d at the end, so
 	// an element's bits do not depend on the tile that it falls into.
 	tile func(rows, vecs, kc int, a *float32, ars, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
-
-	// transpose writes dst[p*ldd+r] = src[r*lds+p] for r < 8 and p < 8·blocks, blocks ≥ 1.
-	transpose func(blocks int, src *float32, lds int, dst *float32, ldd int)
 }
 
 // kernel is the micro-kernel of the active ISA.
@@ -80,12 +77,11 @@ func portableBlock(kc int, a0, a1 []float32, aks int, b []float32) (r0, r1 [4]fl
 	return [4]float32{s00, s01, s02, s03}, [4]float32{s10, s11, s12, s13}
 }
 
-// portableTranspose is transpose in plain Go.
-func portableTranspose(blocks int, src *float32, lds int, dst *float32, ldd int) {
-	s := unsafe.Slice(src, 7*lds+8*blocks)
+// portableTranspose is transpose8 in plain Go.
+func portableTranspose(blocks int, rows *[8]*float32, dst *float32, ldd int) {
 	t := unsafe.Slice(dst, (8*blocks-1)*ldd+8)
-	for r := range 8 {
-		for p, v := range s[r*lds : r*lds+8*blocks] {
+	for r, row := range rows {
+		for p, v := range unsafe.Slice(row, 8*blocks) {
 			t[p*ldd+r] = v
 		}
 	}

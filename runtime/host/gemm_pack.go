@@ -9,67 +9,99 @@ type matrix struct {
 	topk  int
 }
 
-// row returns row i from element lo to element hi.
-func (m *matrix) row(i, lo, hi int) []float32 {
+// start is the first element of row i.
+func (m *matrix) start(i int) int {
 	if m.pairs != nil {
 		i = int(m.pairs[i]) / m.topk
 	}
-	return m.x[i*m.ld+lo : i*m.ld+hi]
+	return i * m.ld
 }
 
-// packAlong packs a matrix whose rows are steps of p: steps k0..k1, columns j0..j1, into panels of nr columns, one after
-// the other, each [k1-k0][nr]. The last panel is filled up with zeros to a whole vector of nr/2.
+// row returns row i from element lo to element hi.
+func (m *matrix) row(i, lo, hi int) []float32 {
+	at := m.start(i)
+	return m.x[at+lo : at+hi]
+}
+
+// packAlong packs a right operand whose rows are steps of p: rows k0..k1, columns j0..j1, into panels of nr columns, one
+// after the other, each [k1-k0][nr]. Columns past j1 in the last panel are left as they are: whatever stands
+// there ends in columns of a tile that nobody reads.
 func packAlong(dst []float32, nr int, m *matrix, k0, k1, j0, j1 int) {
-	kc := k1 - k0
-	for p := range kc {
-		src := m.row(k0+p, j0, j1)
-		for to := p * nr; len(src) > 0; to += kc * nr {
-			w := copy(dst[to:to+nr], src)
-			if w < nr {
-				clear(dst[to+w : to+roundUp(w, nr/2)])
-			}
-			src = src[w:]
-		}
-	}
-}
-
-// packAcross packs a matrix whose rows are columns of the panels: rows j0..j1, elements k0..k1 of each. It writes
-// what packAlong would write for the transpose.
-func packAcross(dst []float32, kern *microKernel, m *matrix, j0, j1, k0, k1 int) {
-	kc, nr := k1-k0, kern.nr
-	blocks := kc / 8
-	if m.pairs != nil {
-		blocks = 0 // gathered rows are not equally far apart
+	var rows [kBlock]int
+	at := rows[:k1-k0]
+	for k := range at {
+		at[k] = m.start(k0 + k)
 	}
 	for ; j0 < j1; j0 += nr {
-		w := min(nr, j1-j0)
-		for r := 0; r < w; r += 8 {
-			rows, done := min(8, w-r), 0
-			if blocks > 0 && rows == 8 {
-				first := m.row(j0+r, k0, k1)
-				kern.transpose(blocks, &first[0], m.ld, &dst[r], nr)
-				done = 8 * blocks
+		x := m.x[j0:]
+		switch w := min(nr, j1-j0); w { // whole panels as arrays, which are copied without a call
+		case 16:
+			for _, a := range at {
+				*(*[16]float32)(dst) = [16]float32(x[a:])
+				dst = dst[16:]
 			}
-			for i := range rows {
-				for p, v := range m.row(j0+r+i, k0+done, k1) {
-					dst[(done+p)*nr+r+i] = v
-				}
+		case 32:
+			for _, a := range at {
+				*(*[32]float32)(dst) = [32]float32(x[a:])
+				dst = dst[32:]
+			}
+		default:
+			for _, a := range at {
+				copy(dst[:w], x[a:])
+				dst = dst[min(nr, len(dst)):]
 			}
 		}
-		if end := roundUp(w, nr/2); w < end {
-			for p := range kc {
-				clear(dst[p*nr+w : p*nr+end])
-			}
-		}
-		dst = dst[kc*nr:]
 	}
 }
 
-// copyRows copies rows i0..i1, elements k0..k1 of each, one after the other: a left operand whose rows were gathered, or
-// lie so far apart that they would share cache sets.
-func copyRows(dst []float32, m *matrix, i0, i1, k0, k1 int) {
+// packAcross packs a right operand whose rows are columns of the panels: rows j0..j1, elements k0..k1 of each. It writes
+// what packAlong would write for the transpose.
+func packAcross(dst []float32, nr int, m *matrix, j0, j1, k0, k1 int) {
+	panel := (k1 - k0) * nr
+	for ; j0 < j1; j0 += nr {
+		for r := 0; r < min(nr, j1-j0); r += 8 {
+			transposeRows(dst[r:], nr, m, j0+r, min(j0+r+8, j1), k0, k1)
+		}
+		dst = dst[min(panel, len(dst)):]
+	}
+}
+
+// copyRows copies rows i0..i1, elements k0..k1 of each, ld apart: a left operand whose rows are gathered, or lie so that
+// they compete for the same sets of the cache.
+func copyRows(dst []float32, ld int, m *matrix, i0, i1, k0, k1 int) {
 	for i := i0; i < i1; i++ {
-		dst = dst[copy(dst, m.row(i, k0, k1)):]
+		copy(dst, m.row(i, k0, k1))
+		dst = dst[min(ld, len(dst)):]
+	}
+}
+
+// copyColumns copies the transpose of rows k0..k1, elements i0..i1 of each: dst has i1-i0 rows of k1-k0 elements, ld apart.
+// It may write up to 7 elements more in each row.
+func copyColumns(dst []float32, ld int, m *matrix, i0, i1, k0, k1 int) {
+	for k := k0; k < k1; k += 8 {
+		transposeRows(dst[k-k0:], ld, m, k, min(k+8, k1), i0, i1)
+	}
+}
+
+// transposeRows writes dst[j*ldd+i] = row r0+i [e0+j] for up to eight rows r0..r1 and elements e0..e1. Where rows are
+// fewer than eight, columns up to the eighth are written too.
+func transposeRows(dst []float32, ldd int, m *matrix, r0, r1, e0, e1 int) {
+	var rows [8]*float32
+	blocks := (e1 - e0) / 8
+	if blocks > 0 {
+		for i := range rows {
+			rows[i] = &m.row(min(r0+i, r1-1), e0, e1)[0]
+		}
+		ahead := 0
+		if m.pairs == nil {
+			ahead = 8 * m.ld
+		}
+		transpose8(blocks, &rows, ahead, &dst[0], ldd)
+	}
+	for i := range r1 - r0 {
+		for j, v := range m.row(r0+i, e0+8*blocks, e1) {
+			dst[(8*blocks+j)*ldd+i] = v
+		}
 	}
 }
 

@@ -24,12 +24,14 @@ func gemmTileAVX2(rows int, vecs int, kc int, a *float32, ars int, aks int, b *f
 //go:noescape
 func gemmTileAVX512(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
 
-// transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements, lds apart, as 8·blocks rows of 8, ldd apart:
+// transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements as 8·blocks rows of 8, ldd apart:
 //
-//	dst[p*ldd+r] = src[r*lds+p]   r < 8, p < 8·blocks, blocks ≥ 1
+//	dst[p*ldd+r] = rows[r][p]   r < 8, p < 8·blocks, blocks ≥ 1
+//
+// and prefetches what stands ahead elements further.
 //
 //go:noescape
-func transpose8AVX2(blocks int, src *float32, lds int, dst *float32, ldd int)
+func transpose8AVX2(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)
 
 // spinPause tells the core that the caller spins (PAUSE).
 func spinPause()

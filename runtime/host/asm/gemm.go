@@ -251,26 +251,35 @@ func transpose(c *build.Context) {
 	c.Function("transpose8AVX2")
 	c.Attributes(attr.NOSPLIT)
 	c.Pragma("noescape")
-	c.SignatureExpr("func(blocks int, src *float32, lds int, dst *float32, ldd int)")
+	c.SignatureExpr("func(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)")
 	c.Doc(
-		"transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements, lds apart, as 8·blocks rows of 8, ldd apart:",
+		"transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements as 8·blocks rows of 8, ldd apart:",
 		"",
-		"\tdst[p*ldd+r] = src[r*lds+p]   r < 8, p < 8·blocks, blocks ≥ 1",
+		"\tdst[p*ldd+r] = rows[r][p]   r < 8, p < 8·blocks, blocks ≥ 1",
+		"",
+		"and prefetches what stands ahead elements further.",
 	)
 	load := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
-	blocks, src, lds, dst, ldd := load("blocks"), load("src"), load("lds"), load("dst"), load("ldd")
-	c.SHLQ(operand.Imm(2), lds)
+	blocks, rows, ahead, dst, ldd := load("blocks"), load("rows"), load("ahead"), load("dst"), load("ldd")
+	c.SHLQ(operand.Imm(2), ahead)
 	c.SHLQ(operand.Imm(2), ldd)
-	in := stridedRows(c, src, lds, 8)
+	var in [8]reg.GPVirtual
+	for r := range in {
+		in[r] = c.GP64()
+		c.MOVQ(operand.Mem{Base: rows, Disp: 8 * r}, in[r])
+	}
+	at := c.GP64() // offset into the rows
+	c.XORQ(at, at)
 	c.Label("block")
+	for r := range in {
+		c.PREFETCHT0(operand.Mem{Base: in[r], Index: ahead, Scale: 1})
+	}
 	for half := range 2 {
 		var v [4]reg.VecVirtual
 		for r := range v {
 			v[r] = c.YMM()
-			low, high := in.at(r), in.at(r+4)
-			low.Disp, high.Disp = 16*half, 16*half
-			c.VMOVUPS(low, v[r].AsX())
-			c.VINSERTF128(operand.Imm(1), high, v[r], v[r])
+			c.VMOVUPS(operand.Mem{Base: in[r], Index: at, Scale: 1, Disp: 16 * half}, v[r].AsX())
+			c.VINSERTF128(operand.Imm(1), operand.Mem{Base: in[r+4], Index: at, Scale: 1, Disp: 16 * half}, v[r], v[r])
 		}
 		t := [4]reg.VecVirtual{c.YMM(), c.YMM(), c.YMM(), c.YMM()}
 		c.VUNPCKLPS(v[1], v[0], t[0]) // rows 0 1: columns 0 0 1 1
@@ -285,9 +294,8 @@ func transpose(c *build.Context) {
 			c.ADDQ(ldd, dst)
 		}
 	}
-	for _, base := range in.bases {
-		c.ADDQ(operand.Imm(32), base)
-	}
+	c.ADDQ(operand.Imm(32), at)
+	c.ADDQ(operand.Imm(32), ahead)
 	c.DECQ(blocks)
 	c.JNE(operand.LabelRef("block"))
 	c.VZEROUPPER()
