@@ -24,25 +24,28 @@ type config struct {
 	prefix string // "rope_parameters." inside that object
 	fields map[string]any
 	asked  map[string]bool
+	wrong  map[string]bool
 	errs   *[]error
 }
 
 // readConfig parses the text of a config.json.
 func readConfig(file string, text []byte) (*config, error) {
-	c := &config{file: file, fields: map[string]any{}, asked: map[string]bool{}, errs: new([]error)}
+	c := newConfig(file, "", map[string]any{}, new([]error))
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
+	at := func() string {
+		return fmt.Sprintf("%s:%d", file, 1+bytes.Count(text[:dec.InputOffset()], []byte("\n")))
+	}
 	bad := func(err error) (*config, error) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		line := 1 + bytes.Count(text[:dec.InputOffset()], []byte("\n"))
-		return nil, fmt.Errorf("%s:%d: not a JSON object: %w; pass a model's config.json", file, line, err)
+		return nil, fmt.Errorf("%s: %w; give a model's config.json", at(), err)
 	}
 	if t, err := dec.Token(); err != nil {
 		return bad(err)
 	} else if t != json.Delim('{') {
-		return bad(fmt.Errorf("it starts with %v", t))
+		return bad(fmt.Errorf("not a JSON object, it starts with %v", t))
 	}
 	for dec.More() {
 		key, err := dec.Token()
@@ -54,7 +57,7 @@ func readConfig(file string, text []byte) (*config, error) {
 			return bad(err)
 		}
 		if _, twice := c.fields[key.(string)]; twice {
-			return bad(fmt.Errorf("field %s occurs twice", key))
+			return nil, fmt.Errorf("%s: field %s occurs twice; keep the right one", at(), key)
 		}
 		c.fields[key.(string)] = value
 	}
@@ -62,13 +65,18 @@ func readConfig(file string, text []byte) (*config, error) {
 		return bad(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return bad(errors.New("something follows the object"))
+		return bad(errors.New("something follows the JSON object"))
 	}
 	return c, nil
 }
 
+func newConfig(file, prefix string, fields map[string]any, errs *[]error) *config {
+	return &config{file, prefix, fields, map[string]bool{}, map[string]bool{}, errs}
+}
+
 // complain notes that something is wrong with a field. The message continues "field F" and ends with what to do.
 func (c *config) complain(field, format string, args ...any) {
+	c.wrong[field] = true
 	*c.errs = append(*c.errs, fmt.Errorf("%s: field %s%s %s", c.file, c.prefix, field, fmt.Sprintf(format, args...)))
 }
 
@@ -126,13 +134,21 @@ func show(value any) string {
 	return string(text)
 }
 
-// size returns a field that must be there: an integer of at least 1.
+// sizeMax is the largest size that a weight may have in one dim.
+const sizeMax = 1 << 20
+
+// size returns a field that must be there: an integer of at least 1 that is the size of a weight.
 func (c *config) size(field string) int {
 	if c.get(field) == nil {
 		c.complain(field, "is missing; add it as the model's publisher has it")
 		return 1
 	}
-	return c.sizeOr(field, 1)
+	n := c.sizeOr(field, 1)
+	if n > sizeMax {
+		c.complain(field, "is %d; moegen takes at most %d", n, sizeMax)
+		return 1
+	}
+	return n
 }
 
 // sizeOr returns an integer of at least 1.
@@ -246,7 +262,7 @@ func (c *config) object(field string) *config {
 		c.complain(field, "is %s; it must be an object", show(value))
 		return nil
 	}
-	return &config{c.file, c.prefix + field + ".", fields, map[string]bool{}, c.errs}
+	return newConfig(c.file, c.prefix+field+".", fields, c.errs)
 }
 
 // finish returns which fields were left unread because they do not matter, sorted, and everything that is

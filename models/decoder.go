@@ -8,6 +8,9 @@ import (
 
 // What the graphs of decoder-only models have in common.
 
+// layersMax bounds the depth of a model, and so the size of its graph.
+const layersMax = 1024
+
 // at names a value, a weight or a section of a layer.
 func at(layer int, name string) string { return fmt.Sprintf("layers.%d.%s", layer, name) }
 
@@ -80,6 +83,9 @@ var zeros = ir.Init{Kind: "zeros"}
 
 // readDType reads the element type of the published weights, under its new or its old name.
 func readDType(c *config) string {
+	if c.get("quantization_config") != nil {
+		c.complain("quantization_config", "is set; moegen trains weights as they were before quantisation, give that checkpoint")
+	}
 	c.alias("dtype", "torch_dtype")
 	dtype := c.stringOr("dtype", "float32")
 	if dtypeBytes[dtype] == 0 {

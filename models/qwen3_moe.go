@@ -31,8 +31,11 @@ func readQwen3MoE(c *config) *Model {
 		tied: c.boolOr("tie_word_embeddings", false),
 		eps:  c.positiveOr("rms_norm_eps", 1e-6), std: c.positiveOr("initializer_range", 0.02),
 	}
-	m.headDim = c.sizeOr("head_dim", max(m.hidden/m.heads, 1))
-	if m.heads%m.kvHeads != 0 {
+	m.headDim = max(m.hidden/m.heads, 1)
+	if c.get("head_dim") != nil {
+		m.headDim = c.size("head_dim")
+	}
+	if m.heads%m.kvHeads != 0 && !c.wrong["num_attention_heads"] {
 		c.complain("num_attention_heads", "is %d, not a multiple of num_key_value_heads %d; correct one of them", m.heads, m.kvHeads)
 	}
 	m.readExperts(c)
@@ -58,10 +61,14 @@ func (m *qwen3MoE) readExperts(c *config) {
 	c.alias("num_experts", "num_local_experts")
 	m.experts, m.topK = c.size("num_experts"), c.size("num_experts_per_tok")
 	m.expertWidth = c.size("moe_intermediate_size")
-	if m.topK > m.experts {
+	if m.topK > m.experts && !c.wrong["num_experts"] {
 		c.complain("num_experts_per_tok", "is %d, more than the %d experts of num_experts; correct one of them", m.topK, m.experts)
 	}
 	layers, step := c.size("num_hidden_layers"), c.sizeOr("decoder_sparse_step", 1)
+	if layers > layersMax {
+		c.complain("num_hidden_layers", "is %d; moegen plans at most %d", layers, layersMax)
+		layers = 1
+	}
 	m.sparse = make([]bool, layers)
 	for l := range m.sparse {
 		m.sparse[l] = (l+1)%step == 0

@@ -18,9 +18,8 @@ type rope struct {
 // float64. Those whose frequencies depend on the length of a batch (dynamic, longrope) are taken up to the
 // length at which they begin to.
 func readRope(c *config, dims int) rope {
-	max := c.size("max_position_embeddings")
-	r := rope{MaxSeq: max, Limit: "max_position_embeddings", Scale: 1}
-	p := ropeParameters(c, max)
+	r := rope{MaxSeq: c.sizeOr("max_position_embeddings", 32768), Limit: "max_position_embeddings", Scale: 1}
+	p := ropeParameters(c)
 	theta := p.positiveOr("rope_theta", 10000)
 	if part := p.floatOr("partial_rotary_factor", 1); part != 1 {
 		p.complain("partial_rotary_factor", "is %v; moegen rotates whole heads, as Transformers does for this architecture, remove it", part)
@@ -59,11 +58,11 @@ func readRope(c *config, dims int) rope {
 }
 
 // ropeParameters returns the parameters in the form of rope_parameters, whichever form the config has.
-func ropeParameters(c *config, max int) *config {
+func ropeParameters(c *config) *config {
 	old, p := c.object("rope_scaling"), c.object("rope_parameters")
 	switch {
 	case p == nil && old == nil:
-		p = &config{c.file, "rope_parameters.", map[string]any{}, map[string]bool{}, c.errs}
+		p = newConfig(c.file, "rope_parameters.", map[string]any{}, c.errs)
 	case p == nil:
 		p = old
 	case old != nil && !reflect.DeepEqual(old.fields, p.fields):

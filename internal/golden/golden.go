@@ -19,7 +19,7 @@ import (
 
 // Cases are the names of all cases: the plain architecture, two documents in a row with holes in the labels,
 // and the auxiliary loss as part of the training.
-var Cases = []string{"qwen3-moe-aux", "qwen3-moe-packed", "qwen3-moe-tiny"}
+var Cases = []string{"qwen3-moe-aux", "qwen3-moe-options", "qwen3-moe-packed", "qwen3-moe-tiny"}
 
 // Case is one small model with its reference.
 type Case struct {
