@@ -1,0 +1,186 @@
+package ir
+
+import (
+	"math"
+	"testing"
+)
+
+// poisoned stands for rows past a count.
+var poisoned = math.NaN()
+
+// valueCase is a graph with what its values must be, worked out by hand.
+type valueCase struct {
+	name, graph string
+	in, want    []map[string][]float64 // by rank
+}
+
+type byName = map[string][]float64
+
+func valueCases() []valueCase {
+	return []valueCase{
+		{
+			"route: stable, an expert without rows", `
+graph g ranks 1
+input idx i32[3 2]
+offsets, pairs, slots = route(idx) {experts=4, expected=0}
+`,
+			[]byName{{"idx": {3, 0, 0, 1, 3, 1}}},
+			[]byName{{"offsets": {0, 2, 4, 4, 6}, "pairs": {1, 2, 3, 5, 0, 4}, "slots": {4, 0, 1, 2, 5, 3}}},
+		},
+		{
+			"route: received tokens, one of four choices is here", `
+graph g ranks 1
+input idx i32[<=3~2 2]
+offsets, pairs, slots = route(idx) {experts=1, expected=1} : i32[2], i32[<=3~1], i32[<=3~2 2]
+`,
+			[]byName{{"idx": {-1, -1, -1, 0, -1, -1}}},
+			[]byName{{"offsets": {0, 1}, "pairs": {3, poisoned, poisoned}, "slots": {-1, -1, -1, 0, -1, -1}}},
+		},
+		{
+			"permute and back: rows past the count are unspecified", `
+graph g ranks 1
+input idx i32[<=3~2 2]
+input x f32[<=3~2 2]
+input count i32[1]
+offsets, pairs, slots = route(idx) {experts=2, expected=1}
+r = permute(x, offsets, pairs) {top_k=2}
+y = unpermute(r, offsets, pairs, slots, _, _, count) {top_k=2}
+z = unpermute(r, offsets, pairs, slots, _, _, _) {top_k=2}
+`,
+			[]byName{{"idx": {1, 0, -1, 1, -1, -1}, "x": {1, 2, 3, 4, poisoned, poisoned}, "count": {2}}},
+			[]byName{{
+				"r": {1, 2, 1, 2, 3, 4, poisoned, poisoned, poisoned, poisoned, poisoned, poisoned},
+				"y": {2, 4, 3, 4, poisoned, poisoned},
+				"z": {2, 4, 3, 4, 0, 0},
+			}},
+		},
+		{
+			"router: equal logits, lowest index first", `
+graph g ranks 1
+input logits f32[1 4]
+idx, w = router(logits) {top_k=3, renorm=true}
+`,
+			[]byName{{"logits": {0, 1, 0, 1}}},
+			[]byName{{"idx": {1, 3, 0}, "w": {math.E / (2*math.E + 1), math.E / (2*math.E + 1), 1 / (2*math.E + 1)}}},
+		},
+		{
+			"router_stats and aux_loss: uniform routing gives top_k", `
+graph g ranks 1
+input logits f32[2 4]
+input idx i32[2 2]
+input record f32[16]
+stats = router_stats(logits, idx)
+aux = aux_loss(stats, record) {rows=2.0}
+`,
+			[]byName{{"logits": make([]float64, 8), "idx": {2, 0, 1, 3}, "record": make([]float64, RecordLen)}},
+			[]byName{{"stats": {1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5}, "aux": {2}}},
+		},
+		{
+			"dispatch_plan, dispatch, combine: a token goes once to each rank, ordered by source", `
+graph g ranks 2
+input idx i32[2 2]
+input x f32[2 1]
+received, source, position, idx_local = dispatch_plan(idx) {experts=4, ranks=2} : i32[1], i32[<=4~4], i32[2 2], i32[<=4~4 2]
+xs = dispatch(x, source, received, position)
+y = combine(xs, position, source, received, _)
+`,
+			[]byName{{"idx": {0, 1, 3, 0}, "x": {10, 20}}, {"idx": {2, 3, 1, 2}, "x": {30, 40}}},
+			[]byName{
+				{
+					"received": {3}, "source": {0, 1, 3, poisoned}, "position": {0, -1, 1, 0},
+					"idx_local": {0, 1, -1, 0, 1, -1, -1, -1}, "xs": {10, 20, 40, poisoned}, "y": {10, 40},
+				},
+				{
+					"received": {3}, "source": {1, 2, 3, poisoned}, "position": {-1, 1, 2, 2},
+					"idx_local": {1, -1, 0, 1, -1, 0, -1, -1}, "xs": {20, 30, 40, poisoned}, "y": {30, 80},
+				},
+			},
+		},
+		{
+			"all_reduce", `
+graph g ranks 3
+input x f32[2]
+input s f64[1]
+y = all_reduce(x)
+z = all_reduce(s)
+`,
+			[]byName{{"x": {1, 2}, "s": {0.5}}, {"x": {10, 20}, "s": {1}}, {"x": {100, 200}, "s": {2}}},
+			[]byName{{"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}},
+		},
+		{
+			"slice_rows: past the end", `
+graph g ranks 1
+input x f32[3 2]
+input first i32[1]
+y = slice_rows(x, first) {rows=3}
+`,
+			[]byName{{"x": {1, 2, 3, 4, 5, 6}, "first": {1}}},
+			[]byName{{"y": {3, 4, 5, 6, 0, 0}}},
+		},
+		{
+			"sum_squares and clip_scale: without limit", `
+graph g ranks 1
+input x f32[2]
+input y f32[1 1]
+input record f32[16]
+a = sum_squares(x, _)
+b = sum_squares(y, a)
+norm, scale = clip_scale(record, a, b)
+`,
+			[]byName{{"x": {1, 2}, "y": {3}, "record": make([]float64, RecordLen)}},
+			[]byName{{"a": {5}, "b": {14}, "norm": {math.Sqrt(19)}, "scale": {1}}},
+		},
+		{
+			"accumulate: the first micro-batch overwrites", `
+graph g ranks 2
+input x f32[2]
+input grad f32[2]
+input record f32[16]
+tap(x) {name="x", layer=0}
+y = accumulate(x, grad, record)
+`,
+			[]byName{
+				{"x": {1, 2}, "grad": {10, 20}, "record": make([]float64, RecordLen)},
+				{"x": {1, 2}, "grad": {10, 20}, "record": accumulating()},
+			},
+			[]byName{{"y": {1, 2}}, {"y": {11, 22}}},
+		},
+	}
+}
+
+func accumulating() []float64 {
+	record := make([]float64, RecordLen)
+	record[RecordAccumulate] = 1
+	return record
+}
+
+// TestValues compares with values worked out by hand.
+func TestValues(t *testing.T) {
+	for _, c := range valueCases() {
+		t.Run(c.name, func(t *testing.T) {
+			g, err := Parse(c.graph)
+			if err != nil {
+				t.Fatal(err)
+			}
+			envs := make([]Env, len(c.in))
+			for r := range envs {
+				envs[r] = Env{}
+				for _, v := range g.Outside {
+					envs[r][v.Name] = &Tensor{v.Type, c.in[r][v.Name]}
+				}
+			}
+			if err := Eval(g, envs, Float64); err != nil {
+				t.Fatal(err)
+			}
+			for r, want := range c.want {
+				for name, x := range want {
+					got := envs[r][name]
+					if len(got.Data) != len(x) {
+						t.Fatalf("%s has %d elements, want %d", name, len(got.Data), len(x))
+					}
+					sameValues(t, name, got, &Tensor{got.Type, x}, 1e-15)
+				}
+			}
+		})
+	}
+}
