@@ -1,0 +1,356 @@
+package kernels_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"moegen/gen"
+	"moegen/ir"
+	"moegen/kernels"
+	"moegen/models"
+	"moegen/runtime/host"
+)
+
+// hostFunctions are the functions that kernels name.
+var hostFunctions = map[string]any{
+	"host.Accumulate":             host.Accumulate,
+	"host.AdamW":                  host.AdamW,
+	"host.Add":                    host.Add,
+	"host.AllReduce":              host.AllReduce,
+	"host.AllReduceF64":           host.AllReduceF64,
+	"host.Attention":              host.Attention,
+	"host.AttentionGrad":          host.AttentionGrad,
+	"host.AuxLoss":                host.AuxLoss,
+	"host.AuxLossGrad":            host.AuxLossGrad,
+	"host.BiasGrad":               host.BiasGrad,
+	"host.ClipScale":              host.ClipScale,
+	"host.CombineRows":            host.CombineRows,
+	"host.DispatchPlan":           host.DispatchPlan,
+	"host.DispatchRows":           host.DispatchRows,
+	"host.Embedding":              host.Embedding,
+	"host.EmbeddingGrad":          host.EmbeddingGrad,
+	"host.GroupedLinear":          host.GroupedLinear,
+	"host.GroupedLinearDGrad":     host.GroupedLinearDGrad,
+	"host.GroupedLinearWGrad":     host.GroupedLinearWGrad,
+	"host.Linear":                 host.Linear,
+	"host.LinearDGrad":            host.LinearDGrad,
+	"host.LinearWGrad":            host.LinearWGrad,
+	"host.LinearCrossEntropy":     host.LinearCrossEntropy,
+	"host.LinearCrossEntropyEval": host.LinearCrossEntropyEval,
+	"host.QKNormRope":             host.QKNormRope,
+	"host.QKNormRopeGrad":         host.QKNormRopeGrad,
+	"host.RMSNorm":                host.RMSNorm,
+	"host.RMSNormGrad":            host.RMSNormGrad,
+	"host.Rank.TapF32":            (*host.Rank).TapF32,
+	"host.Rank.TapI32":            (*host.Rank).TapI32,
+	"host.RopeTable":              host.RopeTable,
+	"host.Route":                  host.Route,
+	"host.Router":                 host.Router,
+	"host.RouterGrad":             host.RouterGrad,
+	"host.RouterStats":            host.RouterStats,
+	"host.RouterStatsGrad":        host.RouterStatsGrad,
+	"host.SliceRows":              host.SliceRows,
+	"host.SumSquares":             host.SumSquares,
+	"host.SwiGLU":                 host.SwiGLU,
+	"host.SwiGLUGrad":             host.SwiGLUGrad,
+	"host.SwiGLUUnpermuteGrad":    host.SwiGLUUnpermuteGrad,
+	"host.Unpermute":              host.Unpermute,
+}
+
+// toyConfig is a model in which every operation occurs: grouped queries, biases, a dense layer between expert
+// layers, the auxiliary loss, tied embeddings.
+const toyConfig = `{
+  "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
+  "vocab_size": 37, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 3,
+  "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "hidden_act": "silu",
+  "max_position_embeddings": 32, "initializer_range": 0.3, "rms_norm_eps": 1e-6,
+  "rope_theta": 10000.0, "tie_word_embeddings": true, "attention_bias": true,
+  "mlp_only_layers": [1], "decoder_sparse_step": 1, "num_experts": 4, "num_experts_per_tok": 2,
+  "moe_intermediate_size": 12, "norm_topk_prob": true, "output_router_logits": true,
+  "router_aux_loss_coef": 0.1
+}`
+
+const (
+	toySeq   = 9
+	toyRows  = 2
+	toyVocab = 37
+)
+
+// Every kernel, called as the registry says, computes what its operation's Eval computes from the same
+// operands: plans of toy models run launch by launch, all programs, on one rank and on several.
+func TestKernelsComputeTheirOperations(t *testing.T) {
+	used := map[string]bool{}
+	for _, ranks := range []int{1, 2} {
+		for _, mode := range gen.Recomputes {
+			t.Run(fmt.Sprintf("%d ranks, recompute %s", ranks, mode), func(t *testing.T) {
+				m, err := models.Parse("toy", "toy.json", []byte(toyConfig))
+				if err != nil {
+					t.Fatal(err)
+				}
+				planned, err := gen.Plan(gen.Request{
+					Model: m, Target: "cpu", DType: "f32", Seq: toySeq, MicroBatch: toyRows, GPUs: ranks, Recompute: mode,
+				}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				runChecked(t, planned.Plan, used)
+			})
+		}
+	}
+	for _, k := range kernels.All("cpu") {
+		if !used[k.Name] {
+			t.Errorf("no plan uses %s", k.Name)
+		}
+	}
+}
+
+// runChecked runs a plan and holds every launch against Eval.
+func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
+	m, err := host.Open(host.Config{Ranks: plan.Ranks, ArenaBytes: plan.Bytes, RecordOffset: record(plan).Offset, Cores: plan.Ranks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	for rank := range plan.Ranks {
+		for _, b := range plan.Buffers {
+			if b.Role != ir.Activation && b.Role != ir.Result && b.Role != ir.Constant {
+				store(m, rank, b, values(rng, b))
+			}
+		}
+	}
+	for _, p := range plan.Programs {
+		for i, l := range p.Launches {
+			want := eval(m, plan.Ranks, l)
+			k, ok := kernels.Lookup("cpu", l.Kernel, l.Op.Name)
+			if !ok {
+				t.Fatalf("no kernel %s for %s", l.Kernel, l.Op.Name)
+			}
+			used[k.Name] = true
+			for rank := range plan.Ranks {
+				poison(m, rank, k, l)
+			}
+			m.Run(func(r *host.Rank) { invoke(r, k, l) })
+			for rank := range plan.Ranks {
+				for j, b := range l.Out {
+					if e := distance(load(m, rank, b), want[rank][j].Data); !(e < tolerance) {
+						t.Fatalf("%s launch %d: %s: %s of %s on rank %d differs by %.2g", p.Name, i, k.Name, l.Op.Results[j], l.Section, rank, e)
+					}
+				}
+			}
+		}
+	}
+}
+
+// tolerance is the largest relative error, in the norm, of a launch: sums of at most a few hundred float32
+// products have errors of about √300·2⁻²⁴ = 1e-6 of the terms' norm, and cancellation in gradients of
+// normalisations makes that ten times as much of the result's.
+const tolerance = 1e-5
+
+func record(plan *ir.Plan) *ir.Buffer {
+	for _, b := range plan.Buffers {
+		if b.Name == "record" {
+			return b
+		}
+	}
+	panic("the plan has no step record")
+}
+
+// values fills an input, a parameter, a gradient or a moment.
+func values(rng *rand.Rand, b *ir.Buffer) []float64 {
+	x := make([]float64, b.Type.Elements())
+	for i := range x {
+		switch position := i % toySeq; b.Name {
+		case "tokens_T":
+			x[i] = float64(rng.IntN(toyVocab))
+		case "targets_T":
+			x[i] = float64(rng.IntN(toyVocab+3) - 3) // negative: none
+		case "positions_T":
+			x[i] = float64(position)
+		case "starts_T":
+			if position >= 4 {
+				x[i] = 4 // two documents a row
+			}
+		case "head_row":
+			x[i] = 3
+		case "record":
+			x[i] = map[int]float64{
+				ir.RecordLR: 0.125, ir.RecordBeta1: 0.5, ir.RecordBeta2: 0.75, ir.RecordEps: 0.0625, ir.RecordDecay: 0.25,
+				ir.RecordBias1: 0.5, ir.RecordBias2: 0.25, ir.RecordMaxNorm: 0.5, ir.RecordLossNorm: 0.125,
+				ir.RecordAuxNorm: 0.5, ir.RecordAccumulate: 1, ir.RecordGain1: 0.5, ir.RecordGain2: 0.25,
+			}[i]
+		default:
+			x[i] = rng.NormFloat64() * 0.3
+			if strings.HasPrefix(b.Name, "moment2") {
+				x[i] = math.Abs(x[i])
+			}
+		}
+	}
+	return x
+}
+
+// eval returns what a launch must leave on every rank, from what its operands hold now.
+func eval(m *host.Machine, ranks int, l *ir.Launch) [][]*ir.Tensor {
+	n := &ir.Node{Op: l.Op, Attrs: l.Attrs}
+	value := func(b *ir.Buffer) *ir.Value {
+		if b == nil {
+			return nil
+		}
+		return &ir.Value{Name: b.Name, Type: b.Type}
+	}
+	for _, b := range l.In {
+		n.In = append(n.In, value(b))
+	}
+	for _, b := range l.Out {
+		n.Out = append(n.Out, value(b))
+	}
+	in, out := make([][]*ir.Tensor, ranks), make([][]*ir.Tensor, ranks)
+	for rank := range ranks {
+		for _, b := range l.In {
+			var x *ir.Tensor
+			if b != nil {
+				x = &ir.Tensor{Type: b.Type, Data: load(m, rank, b)}
+			}
+			in[rank] = append(in[rank], x)
+		}
+		for _, b := range l.Out {
+			out[rank] = append(out[rank], ir.NewTensor(b.Type))
+		}
+	}
+	if l.Op.Collective() {
+		l.Op.EvalRanks(n, in, out)
+	} else {
+		for rank := range ranks {
+			l.Op.Eval(n, in[rank], out[rank])
+		}
+	}
+	return out
+}
+
+// poison makes what a launch must write, and may not read, not a number: its results and its workspace.
+func poison(m *host.Machine, rank int, k *kernels.Kernel, l *ir.Launch) {
+	nan := func(b *ir.Buffer) {
+		bytes := m.Bytes(rank, b.Offset, b.Bytes())
+		for i := range bytes {
+			bytes[i] = 0xff
+		}
+	}
+	for _, b := range l.Out {
+		place := false // of an operand, which a kernel may or must update
+		for _, x := range l.In {
+			place = place || x != nil && x.Offset < b.Offset+b.Bytes() && b.Offset < x.Offset+x.Bytes()
+		}
+		if !place {
+			nan(b)
+		}
+	}
+	if l.Workspace != nil {
+		nan(l.Workspace)
+	}
+}
+
+// invoke calls the kernel of a launch with the arguments that the registry lists.
+func invoke(r *host.Rank, k *kernels.Kernel, l *ir.Launch) {
+	function := reflect.ValueOf(hostFunctions[k.Name])
+	list := k.Call(l)
+	if function.Type().NumIn() != len(list) {
+		panic(fmt.Sprintf("%s takes %d arguments, the registry lists %d", k.Name, function.Type().NumIn(), len(list)))
+	}
+	var args []reflect.Value
+	for i, a := range list {
+		args = append(args, argument(r, l, a, function.Type().In(i)))
+	}
+	function.Call(args)
+}
+
+func argument(r *host.Rank, l *ir.Launch, a kernels.Arg, want reflect.Type) reflect.Value {
+	switch a.Kind {
+	case kernels.Rank:
+		return reflect.ValueOf(r)
+	case kernels.Pool:
+		return reflect.ValueOf(r.Pool)
+	case kernels.Operand:
+		if l.In[a.Index] == nil {
+			return reflect.Zero(want)
+		}
+		return view(r, l.In[a.Index])
+	case kernels.Result:
+		return view(r, l.Out[a.Index])
+	case kernels.Workspace:
+		if l.Workspace == nil {
+			return reflect.Zero(want)
+		}
+		return view(r, l.Workspace)
+	case kernels.Accumulate:
+		return reflect.ValueOf(r.Accumulate())
+	case kernels.Record:
+		index := map[string]int{"RecordLossNorm": host.RecordLossNorm, "RecordAuxNorm": host.RecordAuxNorm}
+		return view(r, l.In[a.Index]).Index(index[a.Name])
+	case kernels.Scalars:
+		list := reflect.MakeSlice(want, 0, 2)
+		for _, b := range l.In[a.Index:] {
+			list = reflect.Append(list, view(r, b).Index(0))
+		}
+		return list
+	default:
+		return reflect.ValueOf(a.Value).Convert(want)
+	}
+}
+
+func view(r *host.Rank, b *ir.Buffer) reflect.Value {
+	switch n := b.Type.Elements(); b.Type.DType {
+	case ir.I32:
+		return reflect.ValueOf(r.I32(b.Offset, n))
+	case ir.F64:
+		return reflect.ValueOf(r.F64(b.Offset, n))
+	default:
+		return reflect.ValueOf(r.F32(b.Offset, n))
+	}
+}
+
+// load and store move a buffer between an arena and numbers.
+func load(m *host.Machine, rank int, b *ir.Buffer) []float64 {
+	bytes, x := m.Bytes(rank, b.Offset, b.Bytes()), make([]float64, b.Type.Elements())
+	for i := range x {
+		switch b.Type.DType {
+		case ir.I32:
+			x[i] = float64(int32(binary.LittleEndian.Uint32(bytes[4*i:])))
+		case ir.F64:
+			x[i] = math.Float64frombits(binary.LittleEndian.Uint64(bytes[8*i:]))
+		default:
+			x[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:])))
+		}
+	}
+	return x
+}
+
+func store(m *host.Machine, rank int, b *ir.Buffer, x []float64) {
+	bytes := m.Bytes(rank, b.Offset, b.Bytes())
+	for i, v := range x {
+		switch b.Type.DType {
+		case ir.I32:
+			binary.LittleEndian.PutUint32(bytes[4*i:], uint32(int32(v)))
+		case ir.F64:
+			binary.LittleEndian.PutUint64(bytes[8*i:], math.Float64bits(v))
+		default:
+			binary.LittleEndian.PutUint32(bytes[4*i:], math.Float32bits(float32(v)))
+		}
+	}
+}
+
+// distance is the relative error of got in the norm; what want leaves open (not a number) does not count.
+func distance(got, want []float64) float64 {
+	var diff, size float64
+	for i, w := range want {
+		if !math.IsNaN(w) {
+			diff += (got[i] - w) * (got[i] - w)
+			size += w * w
+		}
+	}
+	return math.Sqrt(diff / max(size, 1e-12))
+}

@@ -1,0 +1,74 @@
+package kernels_test
+
+import (
+	"slices"
+	"testing"
+
+	"moegen/ir"
+	"moegen/kernels"
+	"moegen/runtime/host"
+)
+
+// The registry is sorted by operation, names only what exists, and names it once.
+func TestRegistry(t *testing.T) {
+	for _, target := range kernels.Targets() {
+		all := kernels.All(target)
+		if !slices.IsSortedFunc(all, func(a, b *kernels.Kernel) int {
+			return slices.Compare([]string{a.Op}, []string{b.Op})
+		}) {
+			t.Errorf("%s is not sorted by operation", target)
+		}
+		seen := map[string]bool{}
+		for _, k := range all {
+			op, ok := ir.LookupOp(k.Op)
+			if !ok {
+				t.Errorf("%s computes %s, which is no operation", k.Name, k.Op)
+				continue
+			}
+			if key := k.Name + " " + k.Op; seen[key] {
+				t.Errorf("%s stands twice", key)
+			} else {
+				seen[key] = true
+			}
+			for _, s := range k.Shares {
+				if !slices.Contains(op.InPlace, s) {
+					t.Errorf("%s shares result %d and operand %d, which %s does not allow", k.Name, s[0], s[1], k.Op)
+				}
+			}
+		}
+	}
+}
+
+// The scratch that a plan reserves is what the kernel asks for.
+func TestWorkspaces(t *testing.T) {
+	dims := []int{1, 2, 15, 16, 17, 31, 32, 33, 127, 128, 129, 1000}
+	check := func(op string, attrs ir.Attrs, in []ir.Type, want int) {
+		t.Helper()
+		o, _ := ir.LookupOp(op)
+		n := &ir.Node{Op: o, Attrs: attrs}
+		for _, x := range in {
+			n.In = append(n.In, &ir.Value{Type: x})
+		}
+		if got := kernels.Select("cpu", n).Workspace(n); got != want {
+			t.Errorf("%s of %v %v: workspace of %d, the kernel wants %d", op, in, attrs, got, want)
+		}
+	}
+	matrix := func(rows, cols int) ir.Type { return ir.Fixed(ir.F32, rows, cols) }
+	for _, tokens := range dims {
+		for _, d := range dims {
+			x := matrix(tokens, d)
+			check("rms_norm_grad", nil, []ir.Type{x, x}, host.RMSNormGradWorkspace(tokens, d))
+			check("qk_norm_rope_grad", nil, []ir.Type{x, x, ir.Fixed(ir.F32, d)}, host.QKNormRopeGradWorkspace(tokens, d))
+			loss := []ir.Type{x, matrix(77, d)}
+			check("linear_cross_entropy", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, 77))
+			check("linear_cross_entropy_eval", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, 77))
+			for _, rows := range []int{1, 3} {
+				const heads, kv = 6, 2
+				qkv := matrix(rows*tokens, (heads+2*kv)*d)
+				attrs := ir.Attrs{{Key: "rows", Value: rows}, {Key: "heads", Value: heads}, {Key: "kv_heads", Value: kv}}
+				check("attention", attrs, []ir.Type{qkv}, host.AttentionWorkspace(rows, tokens, heads, kv, d))
+				check("attention_grad", attrs, []ir.Type{qkv, qkv}, host.AttentionGradWorkspace(rows, tokens, heads, kv, d))
+			}
+		}
+	}
+}
