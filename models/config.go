@@ -300,9 +300,14 @@ var ignorable = ignorableFields()
 
 func ignorableFields() map[string]string {
 	reasons := []struct{ fields, why string }{
-		{"_name_or_path transformers_version tokenizer_class", "says where the config comes from"},
+		{"_name_or_path transformers_version tokenizer_class unsloth_fixed unsloth_version", "says where the config comes from"},
 		{"bos_token_id eos_token_id", "special tokens are the tokenizer's affair"},
 		{"pad_token_id", "rows are packed, not padded; Transformers would not train the embedding of this token"},
+		{"add_cross_attention chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id finetuning_task " +
+			"is_decoder is_encoder_decoder prefix pruned_heads sep_token_id task_specific_params tf_legacy_loss " +
+			"tie_encoder_decoder use_bfloat16", "of other kinds of models"},
+		{"_attn_implementation _attn_implementation_autoset attn_implementation experts_implementation",
+			"how Transformers computes, not what"},
 		{"output_attentions output_hidden_states return_dict torchscript", "what Transformers returns from a call"},
 		{"id2label label2id num_labels problem_type", "of classification heads"},
 		{"use_cache bad_words_ids begin_suppress_tokens diversity_penalty do_sample early_stopping " +

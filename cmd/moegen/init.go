@@ -28,6 +28,9 @@ The tokenizer is that of DIR if there is one. A model with a published vocabular
 Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes on every machine.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := os.Lstat(args[1]); err == nil {
+				return fmt.Errorf("%s exists already and is not overwritten; choose another folder or remove it", args[1])
+			}
 			m, err := loadModel(args[0])
 			if err != nil {
 				return err
@@ -50,7 +53,7 @@ Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes 
 			}
 			defer c.Close()
 			if err := c.SaveRandom(args[1], params, seed); err != nil {
-				return err
+				return failure{err}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s parameters of %s from seed %d; %s\n",
 				args[1], grouped(m.Facts.Parameters), m.Name, seed, note)
@@ -121,7 +124,8 @@ var tokenizerNames = []string{
 // tokenizerFiles returns the tokenizer of a new checkpoint and a remark on where it is from.
 func tokenizerFiles(m *models.Model, source string) ([]checkpoint.File, string, error) {
 	var files []checkpoint.File
-	if info, err := os.Stat(source); err == nil && info.IsDir() && m.Name != source {
+	_, byName := models.Lookup(source)
+	if info, err := os.Stat(source); !byName && err == nil && info.IsDir() {
 		for _, name := range tokenizerNames {
 			data, err := os.ReadFile(filepath.Join(source, name))
 			if errors.Is(err, fs.ErrNotExist) {

@@ -123,13 +123,19 @@ func printJSON(w io.Writer, v any) error {
 
 // printModels prints a line for each model.
 func printModels(w io.Writer, list []modelInfo) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "parameters\tactive\tlayers\texperts\ttop-k\thidden\tvocabulary\t  name\v")
+	width := 0
 	for _, m := range list {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t  %s\v\n", grouped(m.Parameters), grouped(m.ActiveParameters),
-			m.Layers, m.Experts, m.TopK, m.Hidden, m.Vocab, m.Name)
+		width = max(width, len(m.Name))
 	}
-	return t.Flush()
+	fmt.Fprintf(w, "%-*s %16s %15s %7s %8s %6s %7s %11s\n", width,
+		"name", "parameters", "active", "layers", "experts", "top-k", "hidden", "vocabulary")
+	for _, m := range list {
+		if _, err := fmt.Fprintf(w, "%-*s %16s %15s %7d %8d %6d %7d %11d\n", width, m.Name, grouped(m.Parameters),
+			grouped(m.ActiveParameters), m.Layers, m.Experts, m.TopK, m.Hidden, m.Vocab); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printFacts prints all that is known of a model.
