@@ -163,23 +163,28 @@ func (m *qwen3MoE) attention(b *ir.Builder, l int, x *ir.Value, in inputs, cos, 
 	weight, tensor := at(l, "attention."), fmt.Sprintf("model.layers.%d.", l)
 	d, p := m.hidden, m.headDim
 	q, kv := m.heads*p, m.kvHeads*p
+	h := b.RMSNorm(at(l, "attention_in"), x, b.Weight(norm(weight+"norm", tensor+"input_layernorm.weight", d)), m.eps)
+
+	on := func(kind string, projections ...string) (tensors []string) {
+		for _, name := range projections {
+			tensors = append(tensors, tensor+"self_attn."+name+"_proj."+kind)
+		}
+		return tensors
+	}
+	qkvWeight := b.Weight(rows(weight+"qkv", m.normal(), on("weight", "q", "k", "v"), []int{q, kv, kv}, d))
+	outWeight := b.Weight(rows(weight+"out", m.normal(), on("weight", "o"), []int{d}, q))
 	var qkvBias, outBias *ir.Value
 	if m.bias {
-		qkvBias = b.Weight(rows(weight+"qkv_bias", zeros, []string{tensor + "self_attn.q_proj.bias",
-			tensor + "self_attn.k_proj.bias", tensor + "self_attn.v_proj.bias"}, []int{q, kv, kv}))
-		outBias = b.Weight(rows(weight+"out_bias", zeros, []string{tensor + "self_attn.o_proj.bias"}, []int{d}))
+		qkvBias = b.Weight(rows(weight+"qkv_bias", zeros, on("bias", "q", "k", "v"), []int{q, kv, kv}))
+		outBias = b.Weight(rows(weight+"out_bias", zeros, on("bias", "o"), []int{d}))
 	}
-	qkvWeight := b.Weight(rows(weight+"qkv", m.normal(), []string{tensor + "self_attn.q_proj.weight",
-		tensor + "self_attn.k_proj.weight", tensor + "self_attn.v_proj.weight"}, []int{q, kv, kv}, d))
 	qNorm := b.Weight(norm(weight+"q_norm", tensor+"self_attn.q_norm.weight", p))
 	kNorm := b.Weight(norm(weight+"k_norm", tensor+"self_attn.k_norm.weight", p))
 
-	h := b.RMSNorm(at(l, "attention_in"), x, b.Weight(norm(weight+"norm", tensor+"input_layernorm.weight", d)), m.eps)
 	qkv := b.Linear(at(l, "qkv_TQ"), h, qkvWeight, qkvBias)
 	qkv = b.QKNorm(at(l, "qkv_normed_TQ"), qkv, qNorm, kNorm, m.heads, m.kvHeads, m.eps)
 	qkv = b.Rope(at(l, "qkv_rotated_TQ"), qkv, cos, sin, in.positions, m.heads, m.kvHeads)
 	o := b.Attention(at(l, "attended"), qkv, in.starts, s.Rows, m.heads, m.kvHeads, 1/math.Sqrt(float64(p)))
-	outWeight := b.Weight(rows(weight+"out", m.normal(), []string{tensor + "self_attn.o_proj.weight"}, []int{d}, q))
 	return b.Add(at(l, "mid_TD"), x, b.Linear(at(l, "attention_TD"), o, outWeight, outBias))
 }
 
