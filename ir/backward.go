@@ -13,8 +13,8 @@ import (
 // operand "grad.<weight>" (role Gradient), which the graph writes at its end: lifetimes of gradients stay short,
 // and a step is as many runs of the graph as it has micro-batches. Returned are these operands by weight.
 //
-// It is an error if an objective is no loss or is used by another node, if an operation that has no gradient
-// stands between a weight and an objective, and if a weight has no part in the objectives.
+// It is an error if an objective is no loss, if an operation that has no gradient stands between a weight and an
+// objective, and if a weight has no part in the objectives.
 func Differentiate(g *Graph, objectives ...*Value) (map[*Value]*Value, error) {
 	d := backward{b: Extend(g), depends: map[*Value]bool{}, grads: map[*Value]*Value{}, weights: map[*Value]*Value{}}
 	forward := append([]*Node(nil), g.Nodes...)
@@ -83,7 +83,7 @@ func (d *backward) node(n *Node, aims map[*Value]bool) error {
 		dy[i] = d.grads[v]
 		wanted = wanted || d.depends[v] && (dy[i] != nil || aims[v])
 		if n.Op.Loss && dy[i] != nil {
-			return fmt.Errorf("%s is a loss but other nodes use it", v.Name)
+			panic("BUG: " + v.Name + " is a loss but has a gradient")
 		}
 	}
 	if !wanted {
