@@ -129,16 +129,19 @@ func newPlanReport(planned *gen.Planned) planReport {
 func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
 	count, bytes := map[string]int{}, map[string]int64{}
 	gaps := plan.Bytes
+	take := func(b *ir.Buffer, n int64) {
+		bytes[groups[b]] += n
+		gaps -= n
+	}
+	alive := fullest(plan)
+	for _, b := range alive {
+		take(b, b.Bytes())
+	}
 	for _, b := range plan.Buffers {
 		count[groups[b]]++
 		if b.Role != ir.Activation {
-			bytes[groups[b]] += b.Bytes()
-			gaps -= b.Bytes()
+			take(b, b.Bytes()-covered(b, alive))
 		}
-	}
-	for _, b := range fullest(plan) {
-		bytes[groups[b]] += b.Bytes()
-		gaps -= b.Bytes()
 	}
 	var out []memoryGroup
 	for _, l := range lasting {
@@ -148,6 +151,16 @@ func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
 		out = append(out, memoryGroup{name, count[name], bytes[name]})
 	}
 	return append(out, memoryGroup{groupGaps, 0, gaps})
+}
+
+// covered returns how many bytes of a buffer lie under others: results of eval and head give their memory to
+// the activations of the programs that do not touch them.
+func covered(b *ir.Buffer, others []*ir.Buffer) int64 {
+	var n int64
+	for _, o := range others {
+		n += max(0, min(b.Offset+b.Bytes(), o.Offset+o.Bytes())-max(b.Offset, o.Offset))
+	}
+	return n
 }
 
 // fullest returns the activations that are alive at the launch where they take the most bytes. Of those that

@@ -50,6 +50,7 @@ not usable.`,
 		c.cmd.GroupID = c.group
 		root.AddCommand(c.cmd)
 	}
+	root.SetHelpCommandGroupID("look")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,14 +18,45 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command lines of testdata/script: messages, exit codes, and what is left behind.
+// TestScripts runs the command lines of testdata/script: messages, exit statuses, and what is left behind.
+// "exits N command..." runs a command that must end with status N.
 func TestScripts(t *testing.T) {
-	cache := t.TempDir()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("GOCACHE", cache)
+			e.Setenv("GOCACHE", buildCache(t))
+			e.Setenv("BIN", filepath.SplitList(e.Getenv("PATH"))[0]) // where moegen is
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 2 {
+					ts.Fatalf("usage: exits N command...")
+				}
+				want, err := strconv.Atoi(args[0])
+				ts.Check(err)
+				got := 0
+				if err := ts.Exec(args[1], args[2:]...); err != nil {
+					exit := (*exec.ExitError)(nil)
+					if !errors.As(err, &exit) {
+						ts.Fatalf("%v", err)
+					}
+					got = exit.ExitCode()
+				}
+				if got != want {
+					ts.Fatalf("exit status %d, want %d", got, want)
+				}
+			},
+		},
 	})
+}
+
+// buildCache is a build cache for the tests of this package, apart from the user's.
+func buildCache(t *testing.T) string {
+	t.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		base = t.TempDir()
+	}
+	return filepath.Join(base, "moegen", "go-build")
 }
