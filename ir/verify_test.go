@@ -1,0 +1,145 @@
+package ir
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestVerify breaks a correct graph in one place at a time.
+func TestVerify(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(g *Graph)
+		want  string
+	}{
+		{"name", func(g *Graph) { g.Lookup("x").Name = "a b" }, `"a b" is not a name`},
+		{"mark of an operand left out", func(g *Graph) { g.Lookup("y").Name = "_" }, `"_" is not a name`},
+		{"section", func(g *Graph) { g.Nodes[0].Section = "a@b" }, `"a@b" is not a section`},
+		{"two values of one name", func(g *Graph) { g.Lookup("y").Name = "x" }, "two values are named x"},
+		{"role", func(g *Graph) { g.Lookup("x").Role = Activation }, "x comes from outside but has no role"},
+		{"map", func(g *Graph) { g.Lookup("w").Param = nil }, "w has no map to checkpoint tensors"},
+		{"two maps of one name", func(g *Graph) { p := *g.Lookup("w").Param; p.Expert = true; g.Lookup("grad.w").Param = &p },
+			"two different maps to checkpoint tensors are named w"},
+		{"order", func(g *Graph) { g.Nodes[0], g.Nodes[1] = g.Nodes[1], g.Nodes[0] }, "node 0 (add) uses y before its definition"},
+		{"attributes", func(g *Graph) { g.Nodes[1].Attrs = Attrs{{"eps", 1.0}} }, "node 1 (add): 1 attributes, want {}"},
+		{"operand types", func(g *Graph) { g.Lookup("x").Type = Fixed(F32, 2, 4) }, "node 0 (linear): operand w has type f32[3 3], want f32[3 4]"},
+		{"result types", func(g *Graph) { g.Lookup("z").Type = Fixed(F32, 3, 2) }, "z has type f32[3 2], inferred f32[2 3]"},
+		{"result count", func(g *Graph) { g.Nodes[1].Out = nil }, "node 1 (add) has 0 results, want 1"},
+		{"definition", func(g *Graph) { g.Lookup("z").Def = g.Nodes[0] }, "z does not point back at its node"},
+		{"write of a stranger", func(g *Graph) { g.Results[0].From = &Value{Name: "s", Type: Fixed(F32, 2, 3)} },
+			"write to result from s: not values of this graph"},
+		{"write to an input", func(g *Graph) { g.Results[0].To = g.Lookup("x") }, "x is written at the end but is input"},
+		{"write of another type", func(g *Graph) { g.Results[0].From = g.Lookup("w") }, "write to result: type f32[2 3], from f32[3 3]"},
+		{"two writes", func(g *Graph) { g.Results = append(g.Results, g.Results[0]) }, "result is written twice"},
+	} {
+		g, err := Parse(`graph g ranks 1
+map w [3 3]
+input x f32[2 3]
+param w f32[3 3] of w
+grad grad.w f32[3 3] of w
+result result f32[2 3]
+y = linear(x, w, _, _) @one
+z = add(y, x) @one
+write result <- z
+`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Verify(g); err != nil {
+			t.Fatal(err)
+		}
+		c.spoil(g)
+		if err := Verify(g); err == nil || !strings.Contains(err.Error(), "g: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+}
+
+// TestBuilderPanics: a wrong use of the builder is a bug of the caller.
+func TestBuilderPanics(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		use  func(f *fixture)
+		want string
+	}{
+		{"types", func(f *fixture) { f.Add("y", f.random("a", 2), f.random("b", 3)) }, "BUG: add y: operand b has type f32[3], want f32[2]"},
+		{"declaration", func(f *fixture) { f.Outside("a", Input, Fixed(F32, 2)); f.Outside("a", State, Fixed(F32, 2)) },
+			"BUG: a is declared as input f32[2] and as state f32[2]"},
+		{"route", func(f *fixture) {
+			x, offsets, pairs := f.random("x", 2, 3), f.list("o", Fixed(I32, 2), 0, 2), f.list("p", Fixed(I32, 2), 0, 1)
+			permute.Grad(f.Builder, f.Permute("y", x, offsets, pairs, 1).Def, []*Value{f.random("dy", 2, 3)})
+		}, "BUG: p is permuted by but no route made it"},
+		{"gradient of what stands beside", func(f *fixture) {
+			y := f.RMSNorm("y", f.random("x", 2, 3), f.random("w", 3), 1)
+			rmsNorm.Grad(f.Builder, y.Def, []*Value{y, y.Def.Out[1]})
+		}, "BUG: rms_norm wants the gradient of y and no other"},
+	} {
+		func() {
+			defer func() {
+				if got := recover(); got != c.want {
+					t.Errorf("%s: got %v, want %s", c.name, got, c.want)
+				}
+			}()
+			c.use(newFixture(1))
+		}()
+	}
+}
+
+// TestVerifyPlan moves buffers of a correct plan.
+func TestVerifyPlan(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 64
+buffer x f32[4] input at 0
+buffer a f32[4] activation p 0..1 at 16
+buffer b f32[4] activation p 1..2 at 16
+buffer c f32[4] activation p 2..3 at 32
+buffer d f32[4] activation p 3..3 at 48
+program p
+  a = add(x, x) kernel add cost 0 0 0
+  b = add(a, x) kernel add cost 0 0 0
+  c = add(b, x) kernel add cost 0 0 0
+  d = add(c, c) kernel add cost 0 0 0
+`
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"3..3 at 48", "3..3 at 16", ""}, // b is no longer needed
+		{"3..3 at 48", "3..3 at 56", "d lies outside the arena"},
+		{"2..3 at 32", "2..3 at 24", "p: b and c share memory"}, // partly: not in place
+		{"1..2 at 16", "1..2 at 0", "p: x and b share memory"},
+		{"d f32[4] activation p 3..3 at 48", "d f32[4] activation p 2..3 at 32", "p: c and d share memory"},
+	} {
+		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := VerifyPlan(p); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: got %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// TestWithoutDead: what feeds neither a write nor a tap goes.
+func TestWithoutDead(t *testing.T) {
+	g, err := Parse(`graph g ranks 1
+input x f32[2]
+result r f32[2]
+a = add(x, x) : f32[2]
+dead = add(a, a) : f32[2]
+deader = add(dead, dead) : f32[2]
+seen = add(a, x) : f32[2]
+tap(seen) {name="s", layer=0}
+b = add(a, a) : f32[2]
+write r <- b
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, n := range WithoutDead(g).Nodes {
+		for _, v := range n.Out {
+			left = append(left, v.Name)
+		}
+	}
+	if got := strings.Join(left, " "); got != "a seen b" {
+		t.Errorf("left are %s", got)
+	}
+}
