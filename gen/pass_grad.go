@@ -69,7 +69,7 @@ func update(forward *ir.Graph) *ir.Graph {
 	}
 	sums := map[bool]*ir.Value{}
 	for _, v := range weights {
-		b.Section = sections[v] + ".norm"
+		b.Section = sections[v] + ".squares"
 		g := beside(b, "grad.", ir.Gradient, v)
 		expert := v.Param.Expert
 		name := "sum_squares." + strings.TrimPrefix(g.Name, "grad.")
