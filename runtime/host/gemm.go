@@ -2,15 +2,16 @@ package host
 
 const (
 	// kBlock is the most steps of p that are summed in one go. A panel of b of that depth (16 KiB with AVX2,
-	// 32 KiB with AVX-512) stays in the first-level cache while all rows of a pass by.
+	// 32 KiB with AVX-512) stays in the first-level cache while all rows of a block pass by.
 	kBlock = 256
-	// nBlock columns of b and mBlock rows of a are packed at a time. Together they fill a worker's scratch, which
-	// stays in its second-level cache.
+	// mBlock is the most rows of a that are multiplied with one panel of b after the other. They stay in the
+	// second-level cache meanwhile.
+	mBlock = 120
+	// nBlock is how many columns of b are packed at a time. With mBlock rows of a they fill a worker's scratch.
 	nBlock = 128
-	mBlock = 112
 	// rowPad is the gap between packed rows of a. It keeps them from starting at equal addresses modulo 1 KiB, where
 	// the six or more rows that a tile reads at a time would compete for the same cache sets.
-	rowPad = 16
+	rowPad = 8
 )
 
 // product is a matrix product c = d + a·b over ranges that its tasks choose.
@@ -101,25 +102,59 @@ func BiasGrad(p *Pool, t, n int, dy []float32, accumulate bool, db []float32) {
 	})
 }
 
-// dense computes all of an m×n product summed over k.
+// dense computes all of an m×n product summed over k: as much of b as fits is packed into memory that all workers share,
+// then multiplied with all rows, and so on.
 func (g *product) dense(p *Pool, m, n, k int) {
-	rows := taskRows(m, n)
+	if m == 0 || k == 0 {
+		g.empty(0, m, 0, n)
+		return
+	}
+	const deep = 16 * kBlock
+	step := kStep(k)
+	span := min(k, deep/step*step)
+	columns := min(n, sharedFloats/span/nBlock*nBlock)
+	for n0 := 0; n0 < n; n0 += columns {
+		for k0 := 0; k0 < k; k0 += span {
+			g.pass(p, m, n0, min(n0+columns, n), k0, min(k0+span, k), step)
+		}
+	}
+}
+
+// kStep is how many steps of p are summed at a time when there are k in all: about equal parts, of whole vectors.
+func kStep(k int) int { return roundUp(blockCount(k, blockCount(k, kBlock)), 8) }
+
+// pass computes columns n0..n1 of all m rows, summed over k0..k1. A task takes a block of rows and several columns: wide
+// tasks copy rows of a less often, many tasks occupy many cores.
+func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
+	const tasks = 48
+	kern, n := kernel(), n1-n0
+	width := roundUp(n, kern.nr)
+	packed := func(k, j int) []float32 { // the panels from step k and column j on
+		return p.shared[(k-k0)*width+(j-n0)*(min(k+step, k1)-k):]
+	}
 	across := blockCount(n, nBlock)
-	p.ForWorker(blockCount(m, rows)*across, func(worker, i int) {
-		m0, n0 := i/across*rows, i%across*nBlock
-		g.block(p.workerScratch(worker), m0, min(m0+rows, m), n0, min(n0+nBlock, n), 0, k)
+	p.For(blockCount(k1-k0, step)*across, func(i int) {
+		k, j := k0+i/across*step, n0+i%across*nBlock
+		g.pack(packed(k, j), kern, j, min(j+nBlock, n1), k, min(k+step, k1))
+	})
+	rows := kern.rowBlock(m)
+	down := blockCount(m, rows)
+	columns := roundUp(max(nBlock, blockCount(n, blockCount(tasks, max(1, down)))), kern.nr)
+	across = blockCount(n, columns)
+	p.ForWorker(down*across, func(worker, i int) {
+		m0, j := i/across*rows, n0+i%across*columns
+		for k := k0; k < k1; k += step {
+			g.rows(kern, p.workerScratch(worker), packed(k, j), m0, min(m0+rows, m), j, min(j+columns, n1), k, min(k+step, k1), k == 0)
+		}
 	})
 }
 
-// taskRows is how many rows of an m×n product one task takes. More rows share the work of packing b; fewer let more
-// cores help: up to 64 tasks, but never fewer than mBlock rows each.
-func taskRows(m, n int) int {
-	const tasks = 64
-	blocks := max(1, tasks/max(1, blockCount(n, nBlock)))
-	return max(mBlock, roundUp(blockCount(m, blocks), mBlock))
+// rowBlock is how many of m rows to take at a time: about equal parts of at most mBlock, of whole tiles.
+func (kern *microKernel) rowBlock(m int) int {
+	return roundUp(blockCount(m, blockCount(m, mBlock/kern.mr*kern.mr)), kern.mr)
 }
 
-// block computes rows m0..m1 and columns n0..n1, at most nBlock of them, summed over k0..k1 in steps of kBlock.
+// block computes rows m0..m1 and columns n0..n1, at most nBlock of them, summed over k0..k1. It packs b for itself alone.
 func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 	if k0 == k1 {
 		g.empty(m0, m1, n0, n1)
@@ -127,34 +162,43 @@ func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 	}
 	kern := kernel()
 	bp, ap := scratch[:kBlock*nBlock], scratch[kBlock*nBlock:]
-	d, ldd := g.d, g.ldd
-	steps := blockCount(k1-k0, blockCount(k1-k0, kBlock))
-	for ; k0 < k1; k0 += steps {
-		kc := min(steps, k1-k0)
-		if g.bAcross {
-			packAcross(bp, kern.nr, &g.b, n0, n1, k0, k0+kc)
-		} else {
-			packAlong(bp, kern.nr, &g.b, k0, k0+kc, n0, n1)
+	rows, step := kern.rowBlock(m1-m0), kStep(k1-k0)
+	for k := k0; k < k1; k += step {
+		end := min(k+step, k1)
+		g.pack(bp, kern, n0, n1, k, end)
+		for m := m0; m < m1; m += rows {
+			g.rows(kern, ap, bp, m, min(m+rows, m1), n0, n1, k, end, k == k0)
 		}
-		for i := m0; i < m1; i += mBlock {
-			g.rows(kern, ap, bp, i, min(i+mBlock, m1), n0, n1, k0, k0+kc, d, ldd)
-		}
-		d, ldd = g.c, g.ldc
 	}
 }
 
-// rows multiplies at most mBlock rows of a with packed columns of b.
-func (g *product) rows(kern *microKernel, ap, bp []float32, m0, m1, n0, n1, k0, k1 int, d []float32, ldd int) {
+// pack packs columns n0..n1 of b.
+func (g *product) pack(dst []float32, kern *microKernel, n0, n1, k0, k1 int) {
+	if g.bAcross {
+		packAcross(dst, kern.nr, &g.b, n0, n1, k0, k1)
+	} else {
+		packAlong(dst, kern.nr, &g.b, k0, k1, n0, n1)
+	}
+}
+
+// rows multiplies at most mBlock rows of a with packed columns of b. The first steps are added to d, the others to what
+// is in c. scratch holds the rows, then a tile.
+func (g *product) rows(kern *microKernel, scratch, bp []float32, m0, m1, n0, n1, k0, k1 int, first bool) {
 	kc := k1 - k0
-	a, ld := ap, kc+rowPad
+	a, ld := scratch, kc+rowPad
 	switch {
 	case g.across:
-		copyColumns(ap, ld, &g.a, m0, m1, k0, k1)
+		copyColumns(scratch, ld, &g.a, m0, m1, k0, k1)
 	case g.a.pairs == nil && g.a.ld <= kBlock && g.a.ld%256 != 0:
 		a, ld = g.a.x[m0*g.a.ld+k0:], g.a.ld
 	default:
-		copyRows(ap, ld, &g.a, m0, m1, k0, k1)
+		copyRows(scratch, ld, &g.a, m0, m1, k0, k1)
 	}
+	d, ldd := g.d, g.ldd
+	if !first {
+		d, ldd = g.c, g.ldc
+	}
+	buffer := scratch[mBlock*(kBlock+rowPad):]
 	for j := n0; j < n1; j += kern.nr {
 		for i := m0; i < m1; i += kern.mr {
 			t := tile{rows: min(kern.mr, m1-i), cols: min(kern.nr, n1-j), kc: kc, ars: ld, aks: 1, c: g.c[i*g.ldc+j:], ldc: g.ldc}
@@ -162,7 +206,7 @@ func (g *product) rows(kern *microKernel, ap, bp []float32, m0, m1, n0, n1, k0, 
 				t.d, t.ldd = d[i*ldd+j:], ldd
 			}
 			t.a, t.b = a[(i-m0)*ld:], bp[(j-n0)*kc:]
-			t.run(kern, ap[(kBlock+rowPad)*mBlock:])
+			t.run(kern, buffer)
 		}
 	}
 }

@@ -1577,6 +1577,28 @@ tile1v1_plain:
 	VZEROUPPER
 	RET
 
+// func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
+// Requires: AVX, MMX+
+TEXT ·packPanelAVX2(SB), NOSPLIT, $0-32
+	MOVQ kc+0(FP), AX
+	MOVQ starts+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ dst+24(FP), BX
+
+row:
+	MOVQ       (CX), SI
+	VMOVUPS    (DX)(SI*4), Y0
+	VMOVUPS    Y0, (BX)
+	VMOVUPS    32(DX)(SI*4), Y0
+	VMOVUPS    Y0, 32(BX)
+	PREFETCHT0 64(DX)(SI*4)
+	ADDQ       $0x08, CX
+	ADDQ       $0x00000040, BX
+	DECQ       AX
+	JNE        row
+	VZEROUPPER
+	RET
+
 // func gemmTileAVX512(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-88
@@ -6667,85 +6689,97 @@ tile1v1_plain:
 	VZEROUPPER
 	RET
 
-// func transpose8AVX2(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)
-// Requires: AVX, MMX+
-TEXT ·transpose8AVX2(SB), NOSPLIT, $0-40
+// func packPanelAVX512(kc int, starts *int, x *float32, dst *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·packPanelAVX512(SB), NOSPLIT, $0-32
+	MOVQ kc+0(FP), AX
+	MOVQ starts+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ dst+24(FP), BX
+
+row:
+	MOVQ       (CX), SI
+	VMOVUPS    (DX)(SI*4), Z0
+	VMOVUPS    Z0, (BX)
+	VMOVUPS    64(DX)(SI*4), Z0
+	VMOVUPS    Z0, 64(BX)
+	PREFETCHT0 128(DX)(SI*4)
+	PREFETCHT0 192(DX)(SI*4)
+	ADDQ       $0x08, CX
+	ADDQ       $0x00000080, BX
+	DECQ       AX
+	JNE        row
+	VZEROUPPER
+	RET
+
+// func transpose8AVX2(blocks int, rows *[8]*float32, dst *float32, ldd int)
+// Requires: AVX
+TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
 	MOVQ blocks+0(FP), AX
 	MOVQ rows+8(FP), CX
-	MOVQ ahead+16(FP), DX
-	MOVQ dst+24(FP), BX
-	MOVQ ldd+32(FP), SI
-	SHLQ $0x02, DX
-	SHLQ $0x02, SI
-	MOVQ (CX), DI
-	MOVQ 8(CX), R8
-	MOVQ 16(CX), R9
-	MOVQ 24(CX), R10
-	MOVQ 32(CX), R11
-	MOVQ 40(CX), R12
-	MOVQ 48(CX), R13
+	MOVQ dst+16(FP), DX
+	MOVQ ldd+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ (CX), SI
+	MOVQ 8(CX), DI
+	MOVQ 16(CX), R8
+	MOVQ 24(CX), R9
+	MOVQ 32(CX), R10
+	MOVQ 40(CX), R11
+	MOVQ 48(CX), R12
 	MOVQ 56(CX), CX
-	XORQ R14, R14
+	XORQ R13, R13
 
 block:
-	PREFETCHT0  (DI)(DX*1)
-	PREFETCHT0  (R8)(DX*1)
-	PREFETCHT0  (R9)(DX*1)
-	PREFETCHT0  (R10)(DX*1)
-	PREFETCHT0  (R11)(DX*1)
-	PREFETCHT0  (R12)(DX*1)
-	PREFETCHT0  (R13)(DX*1)
-	PREFETCHT0  (CX)(DX*1)
-	VMOVUPS     (DI)(R14*1), X0
-	VINSERTF128 $0x01, (R11)(R14*1), Y0, Y0
-	VMOVUPS     (R8)(R14*1), X1
-	VINSERTF128 $0x01, (R12)(R14*1), Y1, Y1
-	VMOVUPS     (R9)(R14*1), X2
-	VINSERTF128 $0x01, (R13)(R14*1), Y2, Y2
-	VMOVUPS     (R10)(R14*1), X3
-	VINSERTF128 $0x01, (CX)(R14*1), Y3, Y3
+	VMOVUPS     (SI)(R13*1), X0
+	VINSERTF128 $0x01, (R10)(R13*1), Y0, Y0
+	VMOVUPS     (DI)(R13*1), X1
+	VINSERTF128 $0x01, (R11)(R13*1), Y1, Y1
+	VMOVUPS     (R8)(R13*1), X2
+	VINSERTF128 $0x01, (R12)(R13*1), Y2, Y2
+	VMOVUPS     (R9)(R13*1), X3
+	VINSERTF128 $0x01, (CX)(R13*1), Y3, Y3
 	VUNPCKLPS   Y1, Y0, Y4
 	VUNPCKHPS   Y1, Y0, Y5
 	VUNPCKLPS   Y3, Y2, Y6
 	VUNPCKHPS   Y3, Y2, Y7
 	VSHUFPS     $0x44, Y6, Y4, Y8
-	VMOVUPS     Y8, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y8, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0xee, Y6, Y4, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0x44, Y7, Y5, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0xee, Y7, Y5, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
-	VMOVUPS     16(DI)(R14*1), X9
-	VINSERTF128 $0x01, 16(R11)(R14*1), Y9, Y9
-	VMOVUPS     16(R8)(R14*1), X10
-	VINSERTF128 $0x01, 16(R12)(R14*1), Y10, Y10
-	VMOVUPS     16(R9)(R14*1), X11
-	VINSERTF128 $0x01, 16(R13)(R14*1), Y11, Y11
-	VMOVUPS     16(R10)(R14*1), X12
-	VINSERTF128 $0x01, 16(CX)(R14*1), Y12, Y12
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	VMOVUPS     16(SI)(R13*1), X9
+	VINSERTF128 $0x01, 16(R10)(R13*1), Y9, Y9
+	VMOVUPS     16(DI)(R13*1), X10
+	VINSERTF128 $0x01, 16(R11)(R13*1), Y10, Y10
+	VMOVUPS     16(R8)(R13*1), X11
+	VINSERTF128 $0x01, 16(R12)(R13*1), Y11, Y11
+	VMOVUPS     16(R9)(R13*1), X12
+	VINSERTF128 $0x01, 16(CX)(R13*1), Y12, Y12
 	VUNPCKLPS   Y10, Y9, Y4
 	VUNPCKHPS   Y10, Y9, Y5
 	VUNPCKLPS   Y12, Y11, Y6
 	VUNPCKHPS   Y12, Y11, Y7
 	VSHUFPS     $0x44, Y6, Y4, Y8
-	VMOVUPS     Y8, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y8, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0xee, Y6, Y4, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0x44, Y7, Y5, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
 	VSHUFPS     $0xee, Y7, Y5, Y4
-	VMOVUPS     Y4, (BX)
-	ADDQ        SI, BX
-	ADDQ        $0x20, R14
-	ADDQ        $0x20, DX
+	VMOVUPS     Y4, (DX)
+	ADDQ        BX, DX
+	ADDQ        $0x20, R13
 	DECQ        AX
 	JNE         block
 	VZEROUPPER

@@ -86,3 +86,10 @@ func portableTranspose(blocks int, rows *[8]*float32, dst *float32, ldd int) {
 		}
 	}
 }
+
+// portablePackPanel is packPanel in plain Go.
+func portablePackPanel(starts []int, x, dst []float32) {
+	for p, at := range starts {
+		copy(dst[p*portableNR:(p+1)*portableNR], x[at:])
+	}
+}

@@ -27,28 +27,20 @@ func (m *matrix) row(i, lo, hi int) []float32 {
 // after the other, each [k1-k0][nr]. Columns past j1 in the last panel are left as they are: whatever stands
 // there ends in columns of a tile that nobody reads.
 func packAlong(dst []float32, nr int, m *matrix, k0, k1, j0, j1 int) {
-	var rows [kBlock]int
-	at := rows[:k1-k0]
-	for k := range at {
-		at[k] = m.start(k0 + k)
+	var starts [kBlock]int
+	rows := starts[:k1-k0]
+	for k := range rows {
+		rows[k] = m.start(k0 + k)
+		_ = m.x[rows[k]+j1-1] // packPanel does not check
 	}
 	for ; j0 < j1; j0 += nr {
 		x := m.x[j0:]
-		switch w := min(nr, j1-j0); w { // whole panels as arrays, which are copied without a call
-		case 16:
-			for _, a := range at {
-				*(*[16]float32)(dst) = [16]float32(x[a:])
-				dst = dst[16:]
-			}
-		case 32:
-			for _, a := range at {
-				*(*[32]float32)(dst) = [32]float32(x[a:])
-				dst = dst[32:]
-			}
-		default:
-			for _, a := range at {
-				copy(dst[:w], x[a:])
-				dst = dst[min(nr, len(dst)):]
+		if w := j1 - j0; w >= nr {
+			packPanel(rows, x, dst)
+			dst = dst[len(rows)*nr:]
+		} else {
+			for k, at := range rows {
+				copy(dst[k*nr:k*nr+w], x[at:])
 			}
 		}
 	}
@@ -92,11 +84,7 @@ func transposeRows(dst []float32, ldd int, m *matrix, r0, r1, e0, e1 int) {
 		for i := range rows {
 			rows[i] = &m.row(min(r0+i, r1-1), e0, e1)[0]
 		}
-		ahead := 0
-		if m.pairs == nil {
-			ahead = 8 * m.ld
-		}
-		transpose8(blocks, &rows, ahead, &dst[0], ldd)
+		transpose8(blocks, &rows, &dst[0], ldd)
 	}
 	for i := range r1 - r0 {
 		for j, v := range m.row(r0+i, e0+8*blocks, e1) {

@@ -14,6 +14,15 @@ package host
 //go:noescape
 func gemmTileAVX2(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
 
+// packPanelAVX2 copies a panel and prefetches the one on its right:
+//
+//	dst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr
+//
+// with nr = 16 and kc ≥ 1.
+//
+//go:noescape
+func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
+
 // gemmTileAVX512 computes, for i < rows and j < vecs vectors of columns,
 //
 //	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]
@@ -24,14 +33,21 @@ func gemmTileAVX2(rows int, vecs int, kc int, a *float32, ars int, aks int, b *f
 //go:noescape
 func gemmTileAVX512(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
 
+// packPanelAVX512 copies a panel and prefetches the one on its right:
+//
+//	dst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr
+//
+// with nr = 32 and kc ≥ 1.
+//
+//go:noescape
+func packPanelAVX512(kc int, starts *int, x *float32, dst *float32)
+
 // transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements as 8·blocks rows of 8, ldd apart:
 //
 //	dst[p*ldd+r] = rows[r][p]   r < 8, p < 8·blocks, blocks ≥ 1
 //
-// and prefetches what stands ahead elements further.
-//
 //go:noescape
-func transpose8AVX2(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)
+func transpose8AVX2(blocks int, rows *[8]*float32, dst *float32, ldd int)
 
 // spinPause tells the core that the caller spins (PAUSE).
 func spinPause()

@@ -37,7 +37,7 @@ func GroupedLinearWGrad(p *Pool, l, n, k int, offsets []int32, dyPairs, xPairs [
 	r := mustBeGrouped(name, l, offsets)
 	mustLen(name, "dw", dw, l*n*k)
 	g := product{a: ragged(name, "dy", r, n, dyPairs, topk, dy), across: true, b: ragged(name, "x", r, k, xPairs, topk, x), ldc: k}
-	rows := taskRows(n, k)
+	const rows = groupedRows
 	down, across := blockCount(n, rows), blockCount(k, nBlock)
 	p.ForWorker(l*down*across, func(worker, i int) {
 		e, m0, n0 := i/(down*across), i/across%down*rows, i%across*nBlock

@@ -16,6 +16,8 @@ const (
 	spinPauses = 64
 	// scratchFloats is the size of a worker's scratch: 256 KiB, what stays in a core's second-level cache.
 	scratchFloats = 64 << 10
+	// sharedFloats is the size of a pool's shared buffer: 4 MiB, what stays in a third-level cache.
+	sharedFloats = 1 << 20
 )
 
 // Pool spreads the tasks of a kernel over a fixed number of workers, the cores of one rank. The calling goroutine is
@@ -25,8 +27,9 @@ type Pool struct {
 	workers []worker
 	job     atomic.Pointer[job]
 	busy    atomic.Bool
-	scratch []float32
-	profile *Profile // nil: nobody asks where the time goes
+	scratch []float32 // see workerScratch
+	shared  []float32 // packed operands that all workers read
+	profile *Profile  // nil: nobody asks where the time goes
 }
 
 // worker is the parking place of one worker. It fills a cache line of its own.
@@ -69,7 +72,7 @@ func NewPool(workers int) *Pool {
 	if workers < 1 {
 		panic(fmt.Sprintf("BUG: host.NewPool: %d workers", workers))
 	}
-	p := &Pool{workers: make([]worker, workers), scratch: aligned(workers * scratchFloats)}
+	p := &Pool{workers: make([]worker, workers), scratch: aligned(workers * scratchFloats), shared: aligned(sharedFloats)}
 	none := new(job)
 	p.job.Store(none)
 	for i := range p.workers {

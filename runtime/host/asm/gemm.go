@@ -42,8 +42,13 @@ func (s isa) zero(c *build.Context) reg.VecVirtual {
 
 // gemm emits the matrix product: one micro-kernel an ISA, the transpose that packs, and the pause of a spinning worker.
 func gemm(c *build.Context) {
-	tile(c, avx2, 6)
-	tile(c, avx512, 14)
+	for _, k := range []struct {
+		isa
+		mr int
+	}{{avx2, 6}, {avx512, 14}} {
+		tile(c, k.isa, k.mr)
+		packPanel(c, k.isa)
+	}
 	transpose(c)
 	c.Function("spinPause")
 	c.Attributes(attr.NOSPLIT)
@@ -245,23 +250,55 @@ func tileBody(c *build.Context, s isa, rows, vecs int) {
 	c.RET()
 }
 
+// packPanel emits the packing of operands that lie along: pieces of rows, one below the other.
+func packPanel(c *build.Context, s isa) {
+	name := "packPanel" + s.name
+	c.Function(name)
+	c.Attributes(attr.NOSPLIT)
+	c.Pragma("noescape")
+	c.SignatureExpr("func(kc int, starts *int, x, dst *float32)")
+	c.Doc(
+		name+" copies a panel and prefetches the one on its right:",
+		"",
+		"\tdst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr",
+		"",
+		fmt.Sprintf("with nr = %d and kc ≥ 1.", 2*s.lanes()),
+	)
+	load := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
+	kc, starts, x, dst := load("kc"), load("starts"), load("x"), load("dst")
+	c.Label("row")
+	start := c.GP64()
+	c.MOVQ(operand.Mem{Base: starts}, start)
+	for j := range 2 {
+		v := s.vector(c)
+		c.VMOVUPS(operand.Mem{Base: x, Index: start, Scale: 4, Disp: j * s.bytes}, v)
+		c.VMOVUPS(v, operand.Mem{Base: dst, Disp: j * s.bytes})
+	}
+	for line := 2 * s.bytes; line < 4*s.bytes; line += 64 {
+		c.PREFETCHT0(operand.Mem{Base: x, Index: start, Scale: 4, Disp: line})
+	}
+	c.ADDQ(operand.Imm(8), starts)
+	c.ADDQ(operand.U32(2*s.bytes), dst)
+	c.DECQ(kc)
+	c.JNE(operand.LabelRef("row"))
+	c.VZEROUPPER()
+	c.RET()
+}
+
 // transpose emits the packing of operands that lie across: 8 rows of the source become 8 columns. Rows r and r+4 share a
 // register from the load on, so that shuffles inside 128-bit lanes are all it takes.
 func transpose(c *build.Context) {
 	c.Function("transpose8AVX2")
 	c.Attributes(attr.NOSPLIT)
 	c.Pragma("noescape")
-	c.SignatureExpr("func(blocks int, rows *[8]*float32, ahead int, dst *float32, ldd int)")
+	c.SignatureExpr("func(blocks int, rows *[8]*float32, dst *float32, ldd int)")
 	c.Doc(
 		"transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements as 8·blocks rows of 8, ldd apart:",
 		"",
 		"\tdst[p*ldd+r] = rows[r][p]   r < 8, p < 8·blocks, blocks ≥ 1",
-		"",
-		"and prefetches what stands ahead elements further.",
 	)
 	load := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
-	blocks, rows, ahead, dst, ldd := load("blocks"), load("rows"), load("ahead"), load("dst"), load("ldd")
-	c.SHLQ(operand.Imm(2), ahead)
+	blocks, rows, dst, ldd := load("blocks"), load("rows"), load("dst"), load("ldd")
 	c.SHLQ(operand.Imm(2), ldd)
 	var in [8]reg.GPVirtual
 	for r := range in {
@@ -271,9 +308,6 @@ func transpose(c *build.Context) {
 	at := c.GP64() // offset into the rows
 	c.XORQ(at, at)
 	c.Label("block")
-	for r := range in {
-		c.PREFETCHT0(operand.Mem{Base: in[r], Index: ahead, Scale: 1})
-	}
 	for half := range 2 {
 		var v [4]reg.VecVirtual
 		for r := range v {
@@ -295,7 +329,6 @@ func transpose(c *build.Context) {
 		}
 	}
 	c.ADDQ(operand.Imm(32), at)
-	c.ADDQ(operand.Imm(32), ahead)
 	c.DECQ(blocks)
 	c.JNE(operand.LabelRef("block"))
 	c.VZEROUPPER()
