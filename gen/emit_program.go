@@ -21,6 +21,9 @@ func (e *emitter) program(p *ir.Program) []byte {
 		return render(f)
 	}
 	for _, k := range kinds {
+		if layer, ok := layerOf(k.segments[0].section); ok && e.scope[k.name] && len(k.segments) == 1 {
+			k.name += fmt.Sprintf("Layer%d", layer) // one layer differs from the others
+		}
 		k.name = e.scope.fresh(k.name)
 	}
 	f.Func().Id(name).Params(jen.Id("r").Op("*").Qual(hostPath, "Rank")).BlockFunc(func(g *jen.Group) {

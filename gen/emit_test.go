@@ -37,11 +37,12 @@ func toyFiles(t *testing.T, ranks int) Files {
 // generated reports whether a file was made from the plan, not copied.
 func generated(f File) bool { return !strings.Contains(f.Path, "/") }
 
-// The whole generated part of a toy module on two ranks is pinned.
+// The generated part of a toy module on two ranks is pinned; of the plan, whose text is long, its hash, which
+// stands in the manifest.
 func TestEmitGolden(t *testing.T) {
 	var archive txtar.Archive
 	for _, f := range toyFiles(t, 2) {
-		if generated(f) {
+		if generated(f) && f.Path != "plan.txt" {
 			archive.Files = append(archive.Files, txtar.File{Name: f.Path, Data: f.Data})
 		}
 	}
@@ -63,28 +64,26 @@ func TestEmitIsDeterministic(t *testing.T) {
 
 // A module passes vet, which compiles all of it, with nothing but the toolchain, and is formatted.
 func TestEmittedModuleVets(t *testing.T) {
-	for _, ranks := range []int{1, 2} {
-		folder := t.TempDir()
-		for _, f := range toyFiles(t, ranks) {
-			if strings.HasSuffix(f.Path, ".go") && !strings.HasPrefix(f.Path, "vendor/") {
-				if formatted, err := format.Source(f.Data); err != nil || string(formatted) != string(f.Data) {
-					t.Errorf("%s is not formatted (%v)", f.Path, err)
-				}
-			}
-			name := filepath.Join(folder, filepath.FromSlash(f.Path))
-			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(name, f.Data, 0o644); err != nil {
-				t.Fatal(err)
+	folder := t.TempDir()
+	for _, f := range toyFiles(t, 2) {
+		if strings.HasSuffix(f.Path, ".go") && !strings.HasPrefix(f.Path, "vendor/") {
+			if formatted, err := format.Source(f.Data); err != nil || string(formatted) != string(f.Data) {
+				t.Errorf("%s is not formatted (%v)", f.Path, err)
 			}
 		}
-		cmd := exec.Command("go", "vet", ".", "./runtime/...")
-		cmd.Dir = folder
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%d ranks: %v\n%s", ranks, err, out)
+		name := filepath.Join(folder, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
 		}
+		if err := os.WriteFile(name, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "vet", ".", "./runtime/...")
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
