@@ -1,0 +1,210 @@
+package data
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"moegen/runtime/tokenizer"
+)
+
+// listing is the files to read.
+type listing struct {
+	paths   []string
+	folder  bool
+	skipped int // files that turned out not to be text
+}
+
+// list finds the files at path.
+func list(path string, extensions []string) (*listing, error) {
+	stat, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: name a text file, or a folder of them", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !stat.IsDir() {
+		return &listing{paths: []string{path}}, nil
+	}
+	l := &listing{folder: true}
+	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if p != path && strings.HasPrefix(d.Name(), ".") {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() || len(extensions) > 0 && !slices.Contains(extensions, filepath.Ext(p)) {
+			return nil
+		}
+		if file, err := os.Stat(p); err == nil && file.Mode().IsRegular() { // links to files are followed
+			l.paths = append(l.paths, p)
+		}
+		return nil
+	})
+	return l, err
+}
+
+// pieceBytes is the size of the parts in which long documents are read.
+const pieceBytes = 1 << 20
+
+// piece is a document or, where last is not set, a part of one.
+type piece struct {
+	path string
+	text []byte
+	last bool
+}
+
+// pieces reads documents one after the other, long ones in parts that can be tokenised by themselves.
+type pieces struct {
+	files *listing
+	cut   func([]byte) int // where a text can be divided, 0: nowhere
+	file  *os.File         // being read
+	rest  []byte           // read, but not handed out
+}
+
+func (p *pieces) close() {
+	if p.file != nil {
+		p.file.Close()
+	}
+}
+
+// next returns as many pieces as the cores of this machine can do at a time; none at the end.
+func (p *pieces) next() ([]piece, error) {
+	var group []piece
+	for size := 0; size < runtime.GOMAXPROCS(0)*pieceBytes; {
+		one, err := p.one()
+		if err != nil {
+			return nil, err
+		}
+		if one == nil {
+			break
+		}
+		group = append(group, *one)
+		size += len(one.text)
+	}
+	return group, nil
+}
+
+// one returns the next piece, nil at the end.
+func (p *pieces) one() (*piece, error) {
+	for p.file == nil {
+		if len(p.files.paths) == 0 {
+			return nil, nil
+		}
+		if err := p.open(p.files.paths[0]); err != nil {
+			return nil, err
+		}
+		p.files.paths = p.files.paths[1:]
+	}
+	path := p.file.Name()
+	for want := pieceBytes; ; want *= 2 {
+		n := len(p.rest)
+		p.rest = append(p.rest, make([]byte, max(0, want-n))...)
+		read, err := io.ReadFull(p.file, p.rest[n:])
+		p.rest = p.rest[:n+read]
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			text := p.rest
+			p.file.Close()
+			p.file, p.rest = nil, nil
+			return &piece{path, text, true}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if end := p.cut(p.rest); end > 0 {
+			text := p.rest[:end:end]
+			p.rest = slices.Clone(p.rest[end:])
+			return &piece{path, text, false}, nil
+		}
+	}
+}
+
+// open starts to read a file if it is text. A single file that is not is an error, one in a folder is skipped.
+func (p *pieces) open(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	problem, empty, err := examine(f)
+	if err == nil && problem == "" && !empty {
+		_, err = f.Seek(0, io.SeekStart)
+		if err == nil {
+			p.file = f
+			return nil
+		}
+	}
+	f.Close()
+	if err == nil && problem != "" {
+		p.files.skipped++
+		if !p.files.folder {
+			err = fmt.Errorf("%s %s", path, problem)
+		}
+	}
+	return err
+}
+
+// examine says what keeps a file from being text, "" if nothing does.
+func examine(f *os.File) (problem string, empty bool, err error) {
+	buffer := make([]byte, 64<<10)
+	kept := 0 // bytes of a character whose end has not been read
+	for at := int64(0); ; {
+		n, err := io.ReadFull(f, buffer[kept:])
+		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !end {
+			return "", false, err
+		}
+		text := buffer[:kept+n]
+		if i := bytes.IndexByte(text, 0); i >= 0 {
+			return fmt.Sprintf("is binary: byte %d is zero", at+int64(i)), false, nil
+		}
+		for len(text) > 0 && (end || len(text) >= utf8.UTFMax) {
+			r, size := utf8.DecodeRune(text)
+			if r == utf8.RuneError && size == 1 {
+				return fmt.Sprintf("is not UTF-8: byte %d", at), false, nil
+			}
+			text, at = text[size:], at+int64(size)
+		}
+		if end {
+			return "", at == 0, nil
+		}
+		kept = copy(buffer, text)
+	}
+}
+
+// encode tokenises pieces on all cores.
+func encode(t *tokenizer.Tokenizer, group []piece) [][]int32 {
+	ids := make([][]int32, len(group))
+	var next sync.Mutex
+	taken := 0
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(group)) {
+		workers.Go(func() {
+			for {
+				next.Lock()
+				i := taken
+				taken++
+				next.Unlock()
+				if i >= len(group) {
+					return
+				}
+				ids[i] = t.Encode(make([]int32, 0, len(group[i].text)/2+1), group[i].text)
+			}
+		})
+	}
+	workers.Wait()
+	return ids
+}
