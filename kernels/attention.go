@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var attention = &Kernel{
-	Name: "host.Attention", Op: "attention", Family: Attention,
+	Name: "host.Attention", Op: "attention",
 	// Keys and values, packed.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[0].Type)
@@ -15,7 +15,7 @@ var attention = &Kernel{
 }
 
 var attentionGrad = &Kernel{
-	Name: "host.AttentionGrad", Op: "attention_grad", Family: Attention,
+	Name: "host.AttentionGrad", Op: "attention_grad",
 	// Keys and values, packed, and their gradients; the gradient of the queries; a number a query.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[1].Type)

@@ -3,21 +3,21 @@ package kernels
 import "moegen/ir"
 
 var allReduce = &Kernel{
-	Name: "host.AllReduce", Op: "all_reduce", Family: Other,
+	Name: "host.AllReduce", Op: "all_reduce",
 	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.F32 },
 	Shares: [][2]int{{0, 0}},
 	Call:   func(l *ir.Launch) []Arg { return args(rank, out(0)) },
 }
 
 var allReduceF64 = &Kernel{
-	Name: "host.AllReduceF64", Op: "all_reduce", Family: Other,
+	Name: "host.AllReduceF64", Op: "all_reduce",
 	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.F64 },
 	Shares: [][2]int{{0, 0}},
 	Call:   func(l *ir.Launch) []Arg { return args(rank, out(0)) },
 }
 
 var dispatchPlan = &Kernel{
-	Name: "host.DispatchPlan", Op: "dispatch_plan", Family: Other,
+	Name: "host.DispatchPlan", Op: "dispatch_plan",
 	Call: func(l *ir.Launch) []Arg {
 		idx := dims(l.In[0])
 		local := l.Attrs.Int("experts") / l.Attrs.Int("ranks")
@@ -26,7 +26,7 @@ var dispatchPlan = &Kernel{
 }
 
 var dispatch = &Kernel{
-	Name: "host.DispatchRows", Op: "dispatch", Family: Other,
+	Name: "host.DispatchRows", Op: "dispatch",
 	Call: func(l *ir.Launch) []Arg {
 		x := dims(l.In[0])
 		return args(rank, x[0], x[1], in(1), in(2), in(0), out(0))
@@ -34,7 +34,7 @@ var dispatch = &Kernel{
 }
 
 var combine = &Kernel{
-	Name: "host.CombineRows", Op: "combine", Family: Other,
+	Name: "host.CombineRows", Op: "combine",
 	Call: func(l *ir.Launch) []Arg {
 		y := dims(l.Out[0])
 		return args(rank, y[0], y[1], in(1), in(0), in(4), out(0))

@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var embedding = &Kernel{
-	Name: "host.Embedding", Op: "embedding", Family: Other,
+	Name: "host.Embedding", Op: "embedding",
 	Call: func(l *ir.Launch) []Arg {
 		y := dims(l.Out[0])
 		return args(pool, y[0], y[1], in(0), in(1), out(0))
@@ -11,7 +11,7 @@ var embedding = &Kernel{
 }
 
 var embeddingGrad = &Kernel{
-	Name: "host.EmbeddingGrad", Op: "embedding_grad", Family: Other,
+	Name: "host.EmbeddingGrad", Op: "embedding_grad",
 	Shares: [][2]int{{0, 2}},
 	Call: func(l *ir.Launch) []Arg {
 		dy := dims(l.In[1])
@@ -20,31 +20,31 @@ var embeddingGrad = &Kernel{
 }
 
 var add = &Kernel{
-	Name: "host.Add", Op: "add", Family: Other,
+	Name: "host.Add", Op: "add",
 	Call: func(l *ir.Launch) []Arg { return args(pool, in(0), in(1), out(0)) },
 }
 
 var accumulateGrad = &Kernel{
-	Name: "host.Accumulate", Op: "accumulate", Family: Other,
+	Name: "host.Accumulate", Op: "accumulate",
 	Shares: [][2]int{{0, 1}},
 	Call:   func(l *ir.Launch) []Arg { return args(pool, in(0), accumulate(l, 1), out(0)) },
 }
 
 var sliceRows = &Kernel{
-	Name: "host.SliceRows", Op: "slice_rows", Family: Other,
+	Name: "host.SliceRows", Op: "slice_rows",
 	Call: func(l *ir.Launch) []Arg { return args(dims(l.Out[0])[1], in(1), in(0), out(0)) },
 }
 
 // The taps hand a value to whoever probes the program.
 
 var tapF32 = &Kernel{
-	Name: "host.Rank.TapF32", Op: "tap", Family: Other,
+	Name: "host.Rank.TapF32", Op: "tap",
 	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.F32 },
 	Call:   tapCall,
 }
 
 var tapI32 = &Kernel{
-	Name: "host.Rank.TapI32", Op: "tap", Family: Other,
+	Name: "host.Rank.TapI32", Op: "tap",
 	Covers: func(n *ir.Node) bool { return n.In[0].Type.DType == ir.I32 },
 	Call:   tapCall,
 }

@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var linear = &Kernel{
-	Name: "host.Linear", Op: "linear", Family: GEMM,
+	Name: "host.Linear", Op: "linear",
 	Call: func(l *ir.Launch) []Arg {
 		x, y := dims(l.In[0]), dims(l.Out[0])
 		return args(pool, x[0], y[1], x[1], in(0), in(1), in(2), in(3), out(0))
@@ -11,7 +11,7 @@ var linear = &Kernel{
 }
 
 var linearDGrad = &Kernel{
-	Name: "host.LinearDGrad", Op: "linear_dgrad", Family: GEMM,
+	Name: "host.LinearDGrad", Op: "linear_dgrad",
 	Call: func(l *ir.Launch) []Arg {
 		dy, dx := dims(l.In[0]), dims(l.Out[0])
 		return args(pool, dy[0], dy[1], dx[1], in(0), in(1), in(2), out(0))
@@ -19,7 +19,7 @@ var linearDGrad = &Kernel{
 }
 
 var linearWGrad = &Kernel{
-	Name: "host.LinearWGrad", Op: "linear_wgrad", Family: GEMM,
+	Name: "host.LinearWGrad", Op: "linear_wgrad",
 	Shares: [][2]int{{0, 2}},
 	Call: func(l *ir.Launch) []Arg {
 		dy, x := dims(l.In[0]), dims(l.In[1])
@@ -28,7 +28,7 @@ var linearWGrad = &Kernel{
 }
 
 var biasGrad = &Kernel{
-	Name: "host.BiasGrad", Op: "bias_grad", Family: Other,
+	Name: "host.BiasGrad", Op: "bias_grad",
 	Shares: [][2]int{{0, 1}},
 	Call: func(l *ir.Launch) []Arg {
 		dy := dims(l.In[0])
@@ -39,7 +39,7 @@ var biasGrad = &Kernel{
 // The grouped kernels take the expert count and the two widths from the weights, [experts, out, in].
 
 var groupedLinear = &Kernel{
-	Name: "host.GroupedLinear", Op: "grouped_linear", Family: GEMM,
+	Name: "host.GroupedLinear", Op: "grouped_linear",
 	Call: func(l *ir.Launch) []Arg {
 		w := dims(l.In[1])
 		return args(pool, w[0], w[1], w[2], in(2), in(3), l.Attrs.Int("top_k"), in(0), in(1), out(0))
@@ -47,7 +47,7 @@ var groupedLinear = &Kernel{
 }
 
 var groupedLinearDGrad = &Kernel{
-	Name: "host.GroupedLinearDGrad", Op: "grouped_linear_dgrad", Family: GEMM,
+	Name: "host.GroupedLinearDGrad", Op: "grouped_linear_dgrad",
 	Call: func(l *ir.Launch) []Arg {
 		w := dims(l.In[1])
 		return args(pool, w[0], w[1], w[2], in(2), in(3), l.Attrs.Int("top_k"), in(0), in(1), out(0))
@@ -55,7 +55,7 @@ var groupedLinearDGrad = &Kernel{
 }
 
 var groupedLinearWGrad = &Kernel{
-	Name: "host.GroupedLinearWGrad", Op: "grouped_linear_wgrad", Family: GEMM,
+	Name: "host.GroupedLinearWGrad", Op: "grouped_linear_wgrad",
 	Shares: [][2]int{{0, 5}},
 	Call: func(l *ir.Launch) []Arg {
 		dw := dims(l.Out[0])

@@ -16,9 +16,8 @@ import (
 type Kernel struct {
 	// Name is what a launch calls it: "host.Linear" is the function Linear of package host, "host.Rank.TapF32"
 	// the method TapF32 of its type Rank.
-	Name   string
-	Op     string // the operation that it computes
-	Family Family // where benchmarks count its time
+	Name string
+	Op   string // the operation that it computes
 
 	// Covers reports whether the kernel can compute a node of Op; nil: any.
 	Covers func(*ir.Node) bool
@@ -30,15 +29,6 @@ type Kernel struct {
 	// Call returns the arguments of a launch, in the order of the function's parameters.
 	Call func(*ir.Launch) []Arg
 }
-
-// Family groups kernels by what bounds them.
-type Family string
-
-const (
-	GEMM      Family = "gemm"      // matrix products, the loss over the vocabulary included
-	Attention Family = "attention" // attention and its gradient
-	Other     Family = "other"     // everything that moves or reduces rows
-)
 
 // Select returns the kernel for a node on a target, the first in the registry that covers it, or nil.
 func Select(target string, n *ir.Node) *Kernel {

@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var rmsNorm = &Kernel{
-	Name: "host.RMSNorm", Op: "rms_norm", Family: Other,
+	Name: "host.RMSNorm", Op: "rms_norm",
 	Call: func(l *ir.Launch) []Arg {
 		x := dims(l.In[0])
 		return args(pool, x[0], x[1], l.Attrs.Float("eps"), in(0), in(1), out(0), out(1))
@@ -11,7 +11,7 @@ var rmsNorm = &Kernel{
 }
 
 var rmsNormGrad = &Kernel{
-	Name: "host.RMSNormGrad", Op: "rms_norm_grad", Family: Other,
+	Name: "host.RMSNormGrad", Op: "rms_norm_grad",
 	Shares: [][2]int{{1, 5}},
 	// A partial weight gradient for every 32 rows.
 	Workspace: func(n *ir.Node) int {

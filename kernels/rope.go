@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var ropeTable = &Kernel{
-	Name: "host.RopeTable", Op: "rope_table", Family: Other,
+	Name: "host.RopeTable", Op: "rope_table",
 	Call: func(l *ir.Launch) []Arg {
 		frequencies := l.Attrs.Floats("inv_freq")
 		return args(l.Attrs.Int("seq"), 2*len(frequencies), frequencies, l.Attrs.Float("scale"), out(0), out(1))
@@ -11,14 +11,14 @@ var ropeTable = &Kernel{
 }
 
 var qkNormRope = &Kernel{
-	Name: "host.QKNormRope", Op: "qk_norm_rope", Family: Other,
+	Name: "host.QKNormRope", Op: "qk_norm_rope",
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(headDims(l, 0), in(0), in(1), in(2), in(3), in(4), in(5), out(0))...)
 	},
 }
 
 var qkNormRopeGrad = &Kernel{
-	Name: "host.QKNormRopeGrad", Op: "qk_norm_rope_grad", Family: Other,
+	Name: "host.QKNormRopeGrad", Op: "qk_norm_rope_grad",
 	Shares: [][2]int{{1, 7}, {2, 8}},
 	// For every 16 tokens the partial gradients of both weights, and as much for the token at hand.
 	Workspace: func(n *ir.Node) int {

@@ -3,7 +3,7 @@ package kernels
 import "moegen/ir"
 
 var router = &Kernel{
-	Name: "host.Router", Op: "router", Family: Other,
+	Name: "host.Router", Op: "router",
 	Call: func(l *ir.Launch) []Arg {
 		logits := dims(l.In[0])
 		return args(pool, logits[0], logits[1], dims(l.Out[0])[1], l.Attrs.Bool("renorm"), in(0), out(0), out(1))
@@ -11,7 +11,7 @@ var router = &Kernel{
 }
 
 var routerGrad = &Kernel{
-	Name: "host.RouterGrad", Op: "router_grad", Family: Other,
+	Name: "host.RouterGrad", Op: "router_grad",
 	Call: func(l *ir.Launch) []Arg {
 		logits := dims(l.In[1])
 		return args(pool, logits[0], logits[1], dims(l.In[2])[1], l.Attrs.Bool("renorm"), in(1), in(2), in(0), out(0))
@@ -19,7 +19,7 @@ var routerGrad = &Kernel{
 }
 
 var routerStats = &Kernel{
-	Name: "host.RouterStats", Op: "router_stats", Family: Other,
+	Name: "host.RouterStats", Op: "router_stats",
 	Call: func(l *ir.Launch) []Arg {
 		logits := dims(l.In[0])
 		return args(pool, logits[0], logits[1], dims(l.In[1])[1], in(0), in(1), out(0))
@@ -27,7 +27,7 @@ var routerStats = &Kernel{
 }
 
 var routerStatsGrad = &Kernel{
-	Name: "host.RouterStatsGrad", Op: "router_stats_grad", Family: Other,
+	Name: "host.RouterStatsGrad", Op: "router_stats_grad",
 	Call: func(l *ir.Launch) []Arg {
 		logits := dims(l.In[1])
 		return args(pool, logits[0], logits[1], in(0), in(1), out(0))
@@ -35,14 +35,14 @@ var routerStatsGrad = &Kernel{
 }
 
 var auxLoss = &Kernel{
-	Name: "host.AuxLoss", Op: "aux_loss", Family: Other,
+	Name: "host.AuxLoss", Op: "aux_loss",
 	Call: func(l *ir.Launch) []Arg {
 		return args(dims(l.In[0])[0]/2, l.Attrs.Float("rows"), in(0), out(0))
 	},
 }
 
 var auxLossGrad = &Kernel{
-	Name: "host.AuxLossGrad", Op: "aux_loss_grad", Family: Other,
+	Name: "host.AuxLossGrad", Op: "aux_loss_grad",
 	Call: func(l *ir.Launch) []Arg {
 		return args(dims(l.In[0])[0]/2, l.Attrs.Float("rows"), record(1, "RecordAuxNorm"), in(0), out(0))
 	},
