@@ -1,0 +1,205 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"moegen/runtime/data"
+	"moegen/runtime/host"
+	"moegen/runtime/metrics"
+)
+
+// benchReport is what bench measured. Rates are those of the median step.
+type benchReport struct {
+	Model           string    `json:"model"`
+	Seq             int       `json:"seq"`
+	MicroBatch      int       `json:"micro_batch"`
+	Ranks           int       `json:"gpus"`
+	DType           string    `json:"dtype"`
+	Steps           int       `json:"steps"`  // timed
+	Warmup          int       `json:"warmup"` // before them
+	TokensPerSecond float64   `json:"tokens_per_second"`
+	StepMS          float64   `json:"step_ms"`
+	GradMS          float64   `json:"forward_backward_ms"`
+	UpdateMS        float64   `json:"update_ms"`
+	StepsMS         []float64 `json:"steps_ms"`
+	FLOPsPerToken   int64     `json:"flops_per_token"`
+	GFLOPS          float64   `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
+	PeakRSSBytes    int64     `json:"peak_rss_bytes"`
+	PlannedBytes    int64     `json:"planned_bytes"` // arenas of all ranks
+	Shares          shares    `json:"shares"`
+	Losses          []float64 `json:"loss"` // of every step, warm-up first
+	machine
+}
+
+// newBench builds the command that measures a training step.
+func newBench(program Program) *cobra.Command {
+	measure := newGroup("What to measure")
+	steps := measure.flags.Int("steps", 10, "timed steps")
+	warmup := measure.flags.Int("warmup", 3, "steps before them")
+	checkpoint := measure.flags.String("checkpoint", "", "Hugging Face `DIR` with weights (default: random weights)")
+	seed := measure.flags.Uint64("seed", 0, "seed of the weights and the tokens")
+	output := newGroup("Output")
+	asJSON := output.flags.Bool("json", false, "print one JSON object")
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the speed and the memory of a training step",
+		Long: `Measure the speed and the memory of a training step: forward, backward and AdamW
+(learning rate 1e-3, no clipping, no accumulation) on a new batch of random tokens
+every step, uniform over the vocabulary. The shares of the step come from a pass
+of their own after the timed steps.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if *steps < 1 || *warmup < 0 {
+				return fmt.Errorf("bench needs --steps of at least 1 and --warmup of at least 0")
+			}
+			report, err := bench(program, *checkpoint, *seed, *steps, *warmup)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd, report)
+			}
+			report.print(cmd)
+			return nil
+		},
+	}
+	addGroups(cmd, measure, output)
+	return cmd
+}
+
+// bench measures the steps of a program.
+func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (*benchReport, error) {
+	e, err := startFrom(program, checkpoint, seed)
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	m := program.Manifest
+	report := &benchReport{
+		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType,
+		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
+		PlannedBytes: m.ArenaBytes * int64(m.Ranks), machine: thisMachine(),
+	}
+	timer := benchTimer{engine: e, batch: newBatch(m), seed: seed}
+	var total, grad, update []float64
+	for i := range warmup + steps {
+		loss, g, u := timer.step()
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return nil, failed(fmt.Errorf("the loss of step %d is %v: these weights cannot be trained", i+1, loss))
+		}
+		report.Losses = append(report.Losses, loss)
+		if i >= warmup {
+			total, grad, update = append(total, g+u), append(grad, g), append(update, u)
+		}
+	}
+	report.PeakRSSBytes = metrics.PeakRSS()
+	report.StepsMS = total
+	report.StepMS, report.GradMS, report.UpdateMS = median(total), median(grad), median(update)
+	report.TokensPerSecond = float64(len(timer.batch.Tokens)) / report.StepMS * 1e3
+	report.GFLOPS = report.TokensPerSecond * float64(m.FLOPsPerToken) / 1e9
+	report.Shares = profile(e, func() { timer.step() })
+	return report, nil
+}
+
+// benchTimer runs steps on synthetic tokens.
+type benchTimer struct {
+	engine *engine
+	batch  data.Batch
+	seed   uint64
+	steps  int // done
+}
+
+// step trains one step and returns its loss and the milliseconds of its two halves.
+func (t *benchTimer) step() (loss, gradMS, updateMS float64) {
+	synthesize(t.batch, t.engine.program.Manifest, t.seed, t.steps)
+	t.steps++
+	adam := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8}
+	coef := t.engine.program.Manifest.AuxCoef
+	r := adam.record(t.steps, 1e-3, targetCount(t.batch), 1, coef)
+	begin := time.Now()
+	loss, aux := t.engine.microBatch(t.batch, r)
+	middle := time.Now()
+	t.engine.update(r)
+	end := time.Now()
+	return loss + coef*aux, milliseconds(middle.Sub(begin)), milliseconds(end.Sub(middle))
+}
+
+// synthesize fills a batch with the tokens of a step: token j of step s is the top 31 bits of splitmix64
+// (Steele, Lea and Flood 2014) at (seed << 40) + s·n + j, modulo the vocabulary, n being the tokens of a
+// step. Every row is one document that predicts its own next token.
+func synthesize(b data.Batch, m Manifest, seed uint64, step int) {
+	n := len(b.Tokens)
+	for j := range b.Tokens {
+		z := (seed<<40 + uint64(step*n+j) + 1) * 0x9e3779b97f4a7c15
+		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+		z = (z ^ z>>27) * 0x94d049bb133111eb
+		z = (z ^ z>>31) >> 33
+		b.Tokens[j] = int32(z % uint64(m.Vocab))
+		b.Positions[j] = int32(j % m.Seq)
+		b.Starts[j] = 0
+	}
+	for j := range b.Targets {
+		b.Targets[j] = -100
+		if (j+1)%m.Seq != 0 {
+			b.Targets[j] = b.Tokens[j+1]
+		}
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+// median returns the middle of values, the mean of the two middle ones where their number is even.
+func median(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+func (r *benchReport) print(cmd *cobra.Command) {
+	rows := []struct{ name, value string }{
+		{"case", fmt.Sprintf("%s, %s, %d ranks, %d × %d tokens a rank, %s kernels on %d cores",
+			r.Model, r.DType, r.Ranks, r.MicroBatch, r.Seq, r.CPUPath, r.Cores)},
+		{"tokens/s", metrics.Count(int64(r.TokensPerSecond + 0.5))},
+		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
+			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},
+		{"model work", fmt.Sprintf("%.1f GFLOP/s: tokens/s × %s FLOPs a token (6 a weight that multiplies, attention over visible keys)",
+			r.GFLOPS, metrics.Count(r.FLOPsPerToken))},
+		{"step goes to", fmt.Sprintf("%.0f %% GEMM, %.0f %% attention, %.0f %% the rest", 100*r.Shares.GEMM, 100*r.Shares.Attention, 100*r.Shares.Rest)},
+		{"memory", fmt.Sprintf("%s at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
+		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
+	}
+	for _, row := range rows {
+		fmt.Fprintf(cmd.OutOrStdout(), "%-13s %s\n", row.name, row.value)
+	}
+}
+
+// shares says where the time of a step goes, as parts of 1, the mean over the ranks.
+type shares struct {
+	GEMM      float64 `json:"gemm"`
+	Attention float64 `json:"attention"`
+	Rest      float64 `json:"rest"` // row-wise kernels, optimizer, exchange, waiting
+}
+
+// profile runs a few steps with clocks on the kernels.
+func profile(e *engine, step func()) shares {
+	const steps = 3
+	times := make([]host.Profile, e.program.Manifest.Ranks)
+	e.machine.Run(func(rank *host.Rank) { rank.Pool.SetProfile(&times[rank.ID]) })
+	begin := time.Now()
+	for range steps {
+		step()
+	}
+	all := time.Since(begin) * time.Duration(len(times))
+	e.machine.Run(func(rank *host.Rank) { rank.Pool.SetProfile(nil) })
+	var s shares
+	for _, t := range times {
+		s.GEMM += t.GEMM.Seconds() / all.Seconds()
+		s.Attention += t.Attention.Seconds() / all.Seconds()
+	}
+	s.Rest = 1 - s.GEMM - s.Attention
+	return s
+}

@@ -1,0 +1,52 @@
+package train
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"moegen/runtime/host"
+)
+
+func TestRecordOfAStep(t *testing.T) {
+	o := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 0.1, clip: 1}
+	r := o.record(3, 2e-4, 1000, 4, 0.01)
+	want := record{
+		host.RecordLR: 2e-4, host.RecordBeta1: 0.9, host.RecordBeta2: 0.999, host.RecordEps: 1e-8, host.RecordDecay: 0.1,
+		host.RecordGain1: 0.1, host.RecordGain2: 0.001, // not float32(1) - float32(0.999), which is 1.3e-5 off
+		host.RecordBias1: 1 - 0.9*0.9*0.9, host.RecordBias2: 1 - 0.999*0.999*0.999,
+		host.RecordMaxNorm: 1, host.RecordLossNorm: 1e-3, host.RecordAuxNorm: 0.01 / 4,
+	}
+	for i := range r {
+		// Constants are rounded once, what math.Pow and the differences give at most once more.
+		if math.Abs(float64(r[i]-want[i])) > 1.2e-7*math.Abs(float64(want[i])) {
+			t.Errorf("record[%d] is %g, want %g", i, r[i], want[i])
+		}
+	}
+	if r.accumulate(false) != r {
+		t.Error("the first micro-batch's record differs from the step's")
+	}
+	added := r.accumulate(true)
+	if added[host.RecordAccumulate] != 1 || r[host.RecordAccumulate] != 0 {
+		t.Errorf("accumulate: %v, of %v", added, r)
+	}
+}
+
+func TestConfigOfAnotherModelIsNamed(t *testing.T) {
+	const built = `{"rope_theta": 10000.0, "num_experts": 8, "layers": ["a", "b"], "torch_dtype": "bfloat16", "rope_scaling": null, "norm": true}`
+	for _, c := range []struct{ found, want string }{
+		{built, ""},
+		{`{"rope_parameters": {"rope_theta": 1e4, "rope_type": "default"}, "dtype": "float32", "torch_dtype": "float32", "rope_scaling": null}`, ""},
+		{`{"rope_parameters": {"rope_theta": 1e6}}`, "D/config.json: rope_theta is 1000000, this binary was built for 10000"},
+		{`{"num_experts": 16, "layers": ["a", "b"]}`, "num_experts is 16, this binary was built for 8"},
+		{`{"layers": ["b", "a"]}`, `layers is ["b","a"], this binary was built for ["a","b"]`},
+		{`{"norm": false}`, "norm is false"},
+		{`{"rope_scaling": {"factor": 4}}`, "rope_scaling is set, this binary was built for null"},
+		{`[]`, "D/config.json: json"},
+	} {
+		err := matchConfig("D", built, []byte(c.found))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.found, err, c.want)
+		}
+	}
+}

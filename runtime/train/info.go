@@ -1,0 +1,73 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"moegen/runtime/host"
+	"moegen/runtime/metrics"
+)
+
+// newInfo builds the command that says what a binary was built for.
+func newInfo(program Program) *cobra.Command {
+	output := newGroup("Output")
+	asJSON := output.flags.Bool("json", false, "print one JSON object")
+	cmd := &cobra.Command{
+		Use:   "info",
+		Short: "Print what this binary was built for, and how it will run on this machine",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if *asJSON {
+				return printJSON(cmd, struct {
+					Manifest
+					machine
+				}{program.Manifest, thisMachine()})
+			}
+			printInfo(cmd, program.Manifest)
+			return nil
+		},
+	}
+	addGroups(cmd, output)
+	return cmd
+}
+
+// machine is what a run depends on that the binary does not know.
+type machine struct {
+	CPUPath string `json:"cpu_path"` // instruction set of the kernels
+	Cores   int    `json:"cores"`
+}
+
+func thisMachine() machine { return machine{host.Path(), runtime.GOMAXPROCS(0)} }
+
+func printInfo(cmd *cobra.Command, m Manifest) {
+	here := thisMachine()
+	rows := []struct{ name, value string }{
+		{"model", m.Model + " (" + m.Architecture + ")"},
+		{"parameters", fmt.Sprintf("%s, of which a token uses %s", metrics.Count(m.Parameters), metrics.Count(m.ActiveParameters))},
+		{"layers", fmt.Sprintf("%d, %d experts, top %d", m.Layers, m.Experts, m.TopK)},
+		{"vocabulary", metrics.Count(int64(m.Vocab))},
+		{"built for", fmt.Sprintf("%s, %s, expert parallel over %d", ranks(m), m.DType, m.EP)},
+		{"shape", fmt.Sprintf("%d tokens a sequence, %d sequences a rank and micro-batch", m.Seq, m.MicroBatch)},
+		{"planned memory", fmt.Sprintf("%s a rank, %s in all", metrics.Bytes(m.ArenaBytes), metrics.Bytes(m.ArenaBytes*int64(m.Ranks)))},
+		{"work", metrics.Count(m.FLOPsPerToken) + " FLOPs a token, forward and backward"},
+		{"this machine", fmt.Sprintf("%s kernels on %d cores", here.CPUPath, here.Cores)},
+		{"made by", fmt.Sprintf("moegen %s, %s", m.Version, m.GoVersion)},
+		{"plan", m.PlanHash},
+	}
+	for _, row := range rows {
+		fmt.Fprintf(cmd.OutOrStdout(), "%-15s %s\n", row.name, row.value)
+	}
+}
+
+// printJSON prints a value as one indented JSON object.
+func printJSON(cmd *cobra.Command, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+	return failed(err)
+}

@@ -1,0 +1,104 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses of a training binary. An interrupted run that has saved ends with 128 + the signal's number.
+const (
+	exitFailed = 1 // a run or a check went wrong
+	exitInput  = 2 // the command line or a file that it names is not usable
+)
+
+// status is an error that ends the process with a status of its own. All others end it with exitInput:
+// nearly everything that can go wrong before a run has begun is an input.
+type status struct {
+	code int
+	err  error // nil: everything has been said
+}
+
+func (s *status) Error() string {
+	if s.err == nil {
+		return fmt.Sprintf("exit status %d", s.code)
+	}
+	return s.err.Error()
+}
+
+func (s *status) Unwrap() error { return s.err }
+
+// failed marks an error as one of the run, not of its input.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &status{exitFailed, err}
+}
+
+// Main is the main function of a generated training binary. It does not return.
+func Main(program Program) {
+	os.Exit(run(program, os.Args, os.Stdout, os.Stderr))
+}
+
+// run executes one command line, the program's name first, and returns the exit status. Errors are one
+// sentence on stderr.
+func run(program Program, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(program)
+	root.Use = filepath.Base(args[0])
+	root.SetArgs(args[1:])
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	code := exitInput
+	if s := (*status)(nil); errors.As(err, &s) {
+		code = s.code
+		err = s.err
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", root.Use, err)
+	}
+	return code
+}
+
+// newRoot builds the command tree of a training binary.
+func newRoot(program Program) *cobra.Command {
+	m := program.Manifest
+	root := &cobra.Command{
+		Short: fmt.Sprintf("Trains %s on %s", m.Model, ranks(m)),
+		Long: fmt.Sprintf(`Trains %s, a %s model with %d experts of which a token uses %d.
+
+Built for %s, %s, sequences of %d tokens, %d of them a rank in one micro-batch:
+these are fixed, everything else is an option. All commands read and write
+Hugging Face checkpoint directories.`,
+			m.Model, m.Architecture, m.Experts, m.TopK, ranks(m), m.DType, m.Seq, m.MicroBatch),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.AddCommand(
+		newTrain(program),
+		newEval(program),
+		newGenerate(program),
+		newBench(program),
+		newInfo(program),
+		newProbe(program),
+	)
+	return root
+}
+
+// ranks says what a binary runs on: "4 ranks of cpu".
+func ranks(m Manifest) string {
+	if m.Ranks == 1 {
+		return "1 rank of " + m.Target
+	}
+	return fmt.Sprintf("%d ranks of %s", m.Ranks, m.Target)
+}
