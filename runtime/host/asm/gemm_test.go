@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/mmcloughlin/avo/ir"
+
+	"moegen/runtime/host/asm/interp"
+)
+
+// files has the compiled groups, each made when the first test asks for it.
+var files = map[string]*ir.File{}
+
+// interpreter is a machine that runs the kernels of one group.
+func interpreter(t *testing.T, name string) *interp.Machine {
+	t.Helper()
+	if files[name] == nil {
+		at := slices.IndexFunc(groups, func(g group) bool { return g.name == name })
+		f, err := compile(groups[at])
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = f
+	}
+	m, err := interp.New(files[name])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func call(t *testing.T, m *interp.Machine, name string, args ...any) float64 {
+	t.Helper()
+	result, err := m.Call(name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func normals(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// TestTiles compares every size of tile, of both ISAs, with the chain of fused multiply-adds that it is defined as: bit
+// by bit. Operands are exactly as long as the tile needs, so that any access beyond them fails.
+func TestTiles(t *testing.T) {
+	m := interpreter(t, "gemm")
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, s := range []struct {
+		isa
+		mr int
+	}{{avx2, 6}, {avx512, 14}} {
+		for rows := 1; rows <= s.mr; rows++ {
+			for vecs := 1; vecs <= 2; vecs++ {
+				for trial, kc := range []int{1, 2, 3, 4, 9} {
+					nr, cols := 2*s.lanes(), vecs*s.lanes()
+					ars, aks := kc+2, 1
+					if trial%2 == 1 { // a panel of mr rows
+						ars, aks = 1, s.mr
+					}
+					ldc, ldd := cols+3, 0
+					a, b := normals(rng, (rows-1)*ars+(kc-1)*aks+1), normals(rng, (kc-1)*nr+cols)
+					c := normals(rng, (rows-1)*ldc+cols)
+					var d []float32
+					switch trial % 3 {
+					case 1: // a bias
+						d = normals(rng, cols)
+					case 2: // accumulation
+						d, ldd = c, ldc
+					}
+					want := slices.Clone(c)
+					for i := range rows {
+						for j := range cols {
+							sum := float32(0)
+							for p := range kc {
+								sum = interp.FMA(a[i*ars+p*aks], b[p*nr+j], sum)
+							}
+							if d != nil {
+								sum += d[i*ldd+j]
+							}
+							want[i*ldc+j] = sum
+						}
+					}
+					call(t, m, "gemmTile"+s.name, rows, vecs, kc, a, ars, aks, b, c, ldc, d, ldd)
+					if !slices.Equal(c, want) {
+						t.Fatalf("%s tile %d×%d, kc %d: got %v, want %v", s.name, rows, cols, kc, c, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPacking(t *testing.T) {
+	m := interpreter(t, "gemm")
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, s := range []isa{avx2, avx512} {
+		nr := 2 * s.lanes()
+		starts := []int{7, 0, 90}
+		x, dst := normals(rng, 90+nr), make([]float32, len(starts)*nr)
+		call(t, m, "packPanel"+s.name, len(starts), starts, x, dst)
+		for p, at := range starts {
+			if !slices.Equal(dst[p*nr:(p+1)*nr], x[at:at+nr]) {
+				t.Errorf("packPanel%s: row %d is %v", s.name, p, dst[p*nr:(p+1)*nr])
+			}
+		}
+	}
+	for _, blocks := range []int{1, 3} {
+		const ldd = 11
+		var rows [8][]float32
+		var at [8]interp.Address
+		for r := range rows {
+			rows[r] = normals(rng, 8*blocks)
+			at[r] = interp.Map(m, rows[r])
+		}
+		dst := make([]float32, (8*blocks-1)*ldd+8)
+		call(t, m, "transpose8AVX2", blocks, interp.Map(m, at[:]), dst, ldd)
+		for r := range rows {
+			for p, want := range rows[r] {
+				if dst[p*ldd+r] != want {
+					t.Fatal(fmt.Sprint("transpose8AVX2: row ", r, " column ", p, " is ", dst[p*ldd+r], ", want ", want))
+				}
+			}
+		}
+	}
+}
+
+// TestMachineReports checks that the interpreter sees what these tests rely on it to see.
+func TestMachineReports(t *testing.T) {
+	m := interpreter(t, "gemm")
+	a, b, c := make([]float32, 4), make([]float32, 4*16), make([]float32, 16)
+	call(t, m, "gemmTileAVX2", 1, 2, 4, a, 0, 1, b, c, 0, []float32(nil), 0)
+	for _, short := range [][3][]float32{{a[:3], b, c}, {a, b[:63], c}, {a, b, c[:15]}} {
+		m := interpreter(t, "gemm")
+		if _, err := m.Call("gemmTileAVX2", 1, 2, 4, short[0], 0, 1, short[1], short[2], 0, []float32(nil), 0); err == nil {
+			t.Error("an operand that is too short was not reported")
+		}
+	}
+}
