@@ -59,7 +59,7 @@ func list(path string, extensions []string) (*listing, error) {
 }
 
 // pieceBytes is the size of the parts in which long documents are read.
-const pieceBytes = 1 << 20
+const pieceBytes = 256 << 10
 
 // piece is a document or, where last is not set, a part of one.
 type piece struct {
@@ -74,6 +74,9 @@ type pieces struct {
 	cut   func([]byte) int // where a text can be divided, 0: nowhere
 	file  *os.File         // being read
 	rest  []byte           // read, but not handed out
+	left  int64            // bytes of the file that have not been read
+
+	buffer []byte // of examine
 }
 
 func (p *pieces) close() {
@@ -112,23 +115,20 @@ func (p *pieces) one() (*piece, error) {
 	}
 	path := p.file.Name()
 	for want := pieceBytes; ; want *= 2 {
-		n := len(p.rest)
-		p.rest = append(p.rest, make([]byte, max(0, want-n))...)
-		read, err := io.ReadFull(p.file, p.rest[n:])
-		p.rest = p.rest[:n+read]
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			text := p.rest
+		n := int(min(int64(max(0, want-len(p.rest))), p.left))
+		text := make([]byte, len(p.rest)+n) // as long as the piece, for many pieces are held at a time
+		if _, err := io.ReadFull(p.file, text[copy(text, p.rest):]); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if p.left -= int64(n); p.left == 0 {
 			p.file.Close()
 			p.file, p.rest = nil, nil
 			return &piece{path, text, true}, nil
 		}
-		if err != nil {
-			return nil, err
-		}
-		if end := p.cut(p.rest); end > 0 {
-			text := p.rest[:end:end]
-			p.rest = slices.Clone(p.rest[end:])
-			return &piece{path, text, false}, nil
+		p.rest = text
+		if end := p.cut(text); end > 0 {
+			p.rest = text[end:]
+			return &piece{path, text[:end:end], false}, nil
 		}
 	}
 }
@@ -139,11 +139,10 @@ func (p *pieces) open(path string) error {
 	if err != nil {
 		return err
 	}
-	problem, empty, err := examine(f)
-	if err == nil && problem == "" && !empty {
-		_, err = f.Seek(0, io.SeekStart)
-		if err == nil {
-			p.file = f
+	problem, size, err := p.examine(f)
+	if err == nil && problem == "" && size > 0 {
+		if _, err = f.Seek(0, io.SeekStart); err == nil {
+			p.file, p.left = f, size
 			return nil
 		}
 	}
@@ -157,31 +156,59 @@ func (p *pieces) open(path string) error {
 	return err
 }
 
-// examine says what keeps a file from being text, "" if nothing does.
-func examine(f *os.File) (problem string, empty bool, err error) {
-	buffer := make([]byte, 64<<10)
+// examine says what keeps a file from being text, "" if nothing does, and then its size.
+func (p *pieces) examine(f *os.File) (problem string, size int64, err error) {
+	if p.buffer == nil {
+		p.buffer = make([]byte, 64<<10)
+	}
 	kept := 0 // bytes of a character whose end has not been read
 	for at := int64(0); ; {
-		n, err := io.ReadFull(f, buffer[kept:])
+		n, err := io.ReadFull(f, p.buffer[kept:])
 		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 		if err != nil && !end {
-			return "", false, err
+			return "", 0, err
 		}
-		text := buffer[:kept+n]
+		text := p.buffer[:kept+n]
 		if i := bytes.IndexByte(text, 0); i >= 0 {
-			return fmt.Sprintf("is binary: byte %d is zero", at+int64(i)), false, nil
+			return fmt.Sprintf("is binary: byte %d is zero", at+int64(i)), 0, nil
 		}
-		for len(text) > 0 && (end || len(text) >= utf8.UTFMax) {
-			r, size := utf8.DecodeRune(text)
-			if r == utf8.RuneError && size == 1 {
-				return fmt.Sprintf("is not UTF-8: byte %d", at), false, nil
-			}
-			text, at = text[size:], at+int64(size)
+		kept = 0
+		if !end {
+			kept = incomplete(text)
 		}
+		whole := text[:len(text)-kept]
+		if !utf8.Valid(whole) {
+			return fmt.Sprintf("is not UTF-8: byte %d", at+int64(firstInvalid(whole))), 0, nil
+		}
+		at += int64(len(whole))
 		if end {
-			return "", at == 0, nil
+			return "", at, nil
 		}
-		kept = copy(buffer, text)
+		copy(p.buffer, text[len(whole):])
+	}
+}
+
+// incomplete is the length of the character at the end of a text of which bytes are missing, 0 if there is none.
+func incomplete(text []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if last := text[len(text)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// firstInvalid is the position of the first byte that is not UTF-8.
+func firstInvalid(text []byte) int {
+	for i := 0; ; {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
+		}
+		i += size
 	}
 }
 

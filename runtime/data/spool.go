@@ -52,27 +52,36 @@ func (s *spool) close() error { return s.file.Close() }
 
 // append adds tokens at the end.
 func (s *spool) append(ids []int32) error {
-	var b [4]byte
+	raw := s.out.AvailableBuffer()
 	for _, id := range ids {
 		if id < 0 || int(id) >= s.vocab {
 			return &beyondVocab{id, s.vocab}
 		}
-		binary.LittleEndian.PutUint32(b[:], uint32(id))
-		if _, err := s.out.Write(b[:s.width]); err != nil {
-			return fmt.Errorf("the tokens of the data do not fit into %s (set TMPDIR to another folder): %w", os.TempDir(), err)
+		if s.width == 2 {
+			raw = binary.LittleEndian.AppendUint16(raw, uint16(id))
+		} else {
+			raw = binary.LittleEndian.AppendUint32(raw, uint32(id))
 		}
 	}
 	s.n += int64(len(ids))
+	if _, err := s.out.Write(raw); err != nil {
+		return s.full(err)
+	}
 	return nil
 }
 
 // finish ends writing.
 func (s *spool) finish() error {
 	if err := s.out.Flush(); err != nil {
-		return fmt.Errorf("the tokens of the data do not fit into %s (set TMPDIR to another folder): %w", os.TempDir(), err)
+		return s.full(err)
 	}
 	s.out = nil
 	return nil
+}
+
+// full explains an error of writing.
+func (s *spool) full(err error) error {
+	return fmt.Errorf("the tokens of the data do not fit into %s (set TMPDIR to another folder): %w", os.TempDir(), err)
 }
 
 // read fetches the tokens from first on.
