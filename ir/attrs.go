@@ -20,16 +20,6 @@ func (a Attrs) find(key string) any {
 	panic(fmt.Sprintf("BUG: no attribute %q", key))
 }
 
-// Has reports whether there is such an attribute.
-func (a Attrs) Has(key string) bool {
-	for _, x := range a {
-		if x.Key == key {
-			return true
-		}
-	}
-	return false
-}
-
 // Int returns an integer attribute.
 func (a Attrs) Int(key string) int { return a.find(key).(int) }
 

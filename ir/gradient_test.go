@@ -10,12 +10,13 @@ import (
 // fixture builds a graph of random operands for one case.
 type fixture struct {
 	*Builder
-	envs []Env
-	rng  *rand.Rand
+	envs   []Env
+	rng    *rand.Rand
+	routed map[*Value]bool // operands over the rows of a route
 }
 
 func newFixture(ranks int) *fixture {
-	f := &fixture{Builder: NewBuilder("case"), rng: rand.New(rand.NewPCG(7, uint64(ranks)))}
+	f := &fixture{Builder: NewBuilder("case"), rng: rand.New(rand.NewPCG(7, uint64(ranks))), routed: map[*Value]bool{}}
 	f.Graph.Ranks = ranks
 	for range ranks {
 		f.envs = append(f.envs, Env{})
@@ -57,6 +58,7 @@ func (f *fixture) rows(name string, d Dim, count *Value, dims ...int) *Value {
 	for r, env := range f.eval() {
 		poison(f.envs[r][name], routed(env[count.Name]))
 	}
+	f.routed[v] = count.Def != nil && count.Def.Op == route
 	return v
 }
 
@@ -369,6 +371,9 @@ func (f *fixture) compareDifferences(t *testing.T, n *Node, dy []*Value, r int, 
 	counts := n.Op == auxLoss // how often an expert is chosen is not differentiated
 	for i := range x {
 		if math.IsNaN(x[i]) {
+			if f.routed[v] && !math.IsNaN(got.Data[i]) {
+				t.Errorf("rank %d: gradient of %s[%d] is %v in a row that does not exist", r, v.Name, i, got.Data[i])
+			}
 			continue // poison: no such row
 		}
 		x0 := x[i]

@@ -55,6 +55,27 @@ z = unpermute(r, offsets, pairs, slots, _, _, _) {top_k=2}
 			}},
 		},
 		{
+			"experts: rows past the count are unspecified; silu(0) = 0 with slope 1/2", `
+graph g ranks 1
+input idx i32[<=2~1 1]
+input x f32[<=2~1 1]
+input w f32[1 2 1]
+input weights f32[<=2~1 1]
+input da f32[<=2~1 1]
+offsets, pairs, slots = route(idx) {experts=1, expected=1}
+gu = grouped_linear(x, w, offsets, pairs) {top_k=1}
+a = swiglu(gu, offsets)
+dgu, aw, dw = swiglu_unpermute_grad(gu, da, weights, offsets, pairs) {top_k=1}
+`,
+			[]byName{{
+				"idx": {0, -1}, "x": {3, poisoned}, "w": {0, 2}, "weights": {0.25, poisoned}, "da": {8, poisoned},
+			}},
+			[]byName{{
+				"gu": {0, 6, poisoned, poisoned}, "a": {0, poisoned},
+				"dgu": {0.25 * 8 * 6 / 2, 0, poisoned, poisoned}, "aw": {0, poisoned}, "dw": {0, 0},
+			}},
+		},
+		{
 			"router: equal logits, lowest index first", `
 graph g ranks 1
 input logits f32[1 4]
