@@ -38,7 +38,7 @@ same Go. It needs a Go toolchain (` + testedGo + `) and no network.`,
 			if err != nil {
 				return failure{err}
 			}
-			return goTool.compile(files, out, force)
+			return goTool.compile(cmd.Context(), files, out, force)
 		},
 	}
 	addGroups(cmd, request.group(), output, request.dumpGroup())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"moegen/gen"
 )
@@ -73,7 +75,7 @@ func buildEnvironment(environment []string, scratch string) []string {
 }
 
 // compile builds the binary of a module and puts it at out, whole or not at all.
-func (g *goTool) compile(files gen.Files, out string, force bool) error {
+func (g *goTool) compile(ctx context.Context, files gen.Files, out string, force bool) error {
 	scratch, err := os.MkdirTemp("", "moegen-")
 	if err != nil {
 		return failure{err}
@@ -95,12 +97,17 @@ func (g *goTool) compile(files gen.Files, out string, force bool) error {
 	if err != nil {
 		return failure{err}
 	}
-	cmd := exec.Command(g.path, append(append([]string{"build"}, gen.BuildFlags()...), "-o", target, ".")...)
+	cmd := exec.CommandContext(ctx, g.path, append(append([]string{"build"}, gen.BuildFlags()...), "-o", target, ".")...)
 	cmd.Dir = folder
 	cmd.Env = append(buildEnvironment(os.Environ(), scratch), "PWD="+folder)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go removes its own scratch files
+	cmd.WaitDelay = 10 * time.Second
 	var messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return failure{fmt.Errorf("interrupted; %s is as it was", out)}
+		}
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			return failure{fmt.Errorf("go build failed: %s", strings.TrimSpace(messages.String()))}
 		}

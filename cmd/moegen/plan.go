@@ -90,7 +90,7 @@ var lasting = []struct {
 
 func newPlanReport(planned *gen.Planned) planReport {
 	plan := planned.Plan
-	r := planReport{Manifest: planned.Manifest(version, ""), Launches: map[string]int{}}
+	r := planReport{Manifest: planned.Manifest(version, testedGo), Launches: map[string]int{}}
 	groups := map[*ir.Buffer]string{}
 	for _, b := range plan.Buffers {
 		for _, l := range lasting {
@@ -204,7 +204,7 @@ func (r planReport) print(w io.Writer, every bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"model", r.Model + " (" + r.Architecture + ")"},
-		{"target", fmt.Sprintf("%s ×%d, %s, %d rows of %d tokens a rank", r.Target, r.Ranks, r.DType, r.MicroBatch, r.Seq)},
+		{"target", fmt.Sprintf("%s ×%d, %s, micro-batches of %d×%d tokens a rank", r.Target, r.Ranks, r.DType, r.MicroBatch, r.Seq)},
 		{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(r.Parameters), grouped(r.ActiveParameters))},
 		{"FLOPs a token", grouped(r.FLOPsPerToken)},
 		{"launches of a micro-batch", grouped(int64(r.Launches["micro_batch"]))},

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,7 @@ import (
 // the program.
 const ManifestMark = "\x00moegen manifest\x00"
 
-// maxManifest bounds what FindManifest takes for a manifest, in bytes. Configs have some thousand.
+// maxManifest is the size in bytes of the largest manifest, its length in front. Configs have some thousand.
 const maxManifest = 1 << 24
 
 // ErrNoManifest says that a file is no training binary.
@@ -31,25 +32,38 @@ func MustManifest(marked string) Manifest {
 
 // FindManifest returns the manifest of a binary, or ErrNoManifest.
 func FindManifest(binary io.Reader) (Manifest, error) {
-	data, err := io.ReadAll(binary)
-	if err != nil {
-		return Manifest{}, err
-	}
+	mark := []byte(ManifestMark)
+	r := bufio.NewReaderSize(binary, maxManifest)
 	for {
-		at := bytes.Index(data, []byte(ManifestMark))
-		if at < 0 {
+		window, err := r.Peek(maxManifest)
+		at := bytes.Index(window, mark)
+		switch {
+		case at >= 0: // the mark also stands alone in a binary, as a constant of this package
+			discard(r, at+len(mark))
+			if m, ok := manifestAt(r); ok {
+				return m, nil
+			}
+		case errors.Is(err, io.EOF):
 			return Manifest{}, ErrNoManifest
-		}
-		data = data[at+len(ManifestMark):]
-		if m, ok := manifestAt(data); ok {
-			return m, nil
+		case err != nil:
+			return Manifest{}, err
+		default: // the window may end inside a mark
+			discard(r, len(window)-len(mark)+1)
 		}
 	}
 }
 
+// discard skips bytes that have been peeked at.
+func discard(r *bufio.Reader, n int) {
+	if _, err := r.Discard(n); err != nil {
+		panic("BUG: " + err.Error())
+	}
+}
+
 // manifestAt parses what follows a mark.
-func manifestAt(data []byte) (m Manifest, ok bool) {
-	digits, rest, found := bytes.Cut(data[:min(len(data), maxManifest)], []byte("\n"))
+func manifestAt(r *bufio.Reader) (m Manifest, ok bool) {
+	window, _ := r.Peek(maxManifest) // less at the end of the file
+	digits, rest, found := bytes.Cut(window, []byte("\n"))
 	n, err := strconv.Atoi(string(digits))
 	if !found || err != nil || n < 0 || n > len(rest) {
 		return Manifest{}, false
