@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -151,6 +152,36 @@ func big(n int) []Param {
 			Pieces: []Piece{{Name: fmt.Sprint("w", l), Shape: shape}}})
 	}
 	return params
+}
+
+// A model passes through a few buffers on its way to and from the disk: of 64 MB written and read, each of the few
+// workers holds a buffer of 1 MiB, and the list of parts and tensors is small beside them.
+func TestMemoryOfSaving(t *testing.T) {
+	params := big(16 << 20)
+	c, err := New([]byte(`{"dtype": "bfloat16"}`), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "ckpt")
+	memory, _ := machine(params, 1, 1)
+	allocated := func(f func() error) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	// Narrow types take 64 KiB more for each part of 1 MiB, which the collector takes back: 64 parts of 64 KiB.
+	limit := uint64(runtime.GOMAXPROCS(0)+4+1) << 20
+	if n := allocated(func() error { return c.SaveRandom(dir, params, 1) }); n > limit {
+		t.Errorf("SaveRandom of 64 MB allocated %d bytes, want at most %d", n, limit)
+	}
+	loaded := openCheckpoint(t, dir)
+	if n := allocated(func() error { return loaded.Load(params, memory) }); n > limit {
+		t.Errorf("Load of 64 MB allocated %d bytes, want at most %d", n, limit)
+	}
 }
 
 // BenchmarkCheckpoint reports bytes of memory filled, or emptied, a second, for a model of 256 MB.

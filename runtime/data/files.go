@@ -228,7 +228,8 @@ func encode(t *tokenizer.Tokenizer, group []piece) [][]int32 {
 				if i >= len(group) {
 					return
 				}
-				ids[i] = t.Encode(make([]int32, 0, len(group[i].text)/2+1), group[i].text)
+				// A token is a byte at least; one more may end the document.
+				ids[i] = t.Encode(make([]int32, 0, len(group[i].text)+1), group[i].text)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"container/heap"
+	"slices"
 )
 
 // model is byte-pair encoding over bytes.
@@ -66,8 +67,10 @@ func (q *queue) Pop() any {
 // encode appends the ids of a word.
 func (m *model) encode(dst []int32, word []byte, s *scratch) []int32 {
 	if m.bytesOnly() {
-		for _, b := range word {
-			dst = append(dst, m.byteID[b])
+		n := len(dst)
+		dst = slices.Grow(dst, len(word))[:n+len(word)]
+		for i, b := range word {
+			dst[n+i] = m.byteID[b]
 		}
 		return dst
 	}
