@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"runtime/debug"
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/data"
@@ -56,6 +57,9 @@ func openCheckpoint(program Program, dir string) (*checkpoint.Checkpoint, error)
 // start takes the memory of a program, all of it, and sets it up.
 func start(program Program) (*engine, error) {
 	m := program.Manifest
+	// What was parsed on the way here is garbage by now. It goes back to the system before the arenas come, so that
+	// the process peaks at its plan.
+	debug.FreeOSMemory()
 	machine, err := host.Open(host.Config{
 		Ranks:        m.Ranks,
 		ArenaBytes:   m.ArenaBytes,

@@ -124,3 +124,15 @@ func TestPeakMemoryIsThePlan(t *testing.T) {
 	}
 	t.Logf("%.1f MiB beside the arenas", float64(last.Peak-planned)/(1<<20))
 }
+
+// A fault of ours is no bad input: it has a status of its own, and says where it was.
+func TestFaultIsReported(t *testing.T) {
+	cmd := binary("bench --steps 1")
+	cmd.Env = append(cmd.Env, "MOEGEN_TEST_FAULT=1")
+	stderr := new(strings.Builder)
+	cmd.Stderr = stderr
+	cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(stderr.String(), "please report it: rank 1: BUG: a test's") {
+		t.Errorf("exit status %d, stderr %q", code, stderr.String())
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -42,6 +43,13 @@ func failed(err error) error {
 
 // Main is the main function of a generated training binary. It does not return.
 func Main(program Program) {
+	defer func() {
+		// A panic is a fault of ours. The trace is for whoever mends it; Go's own status would mean bad input.
+		if fault := recover(); fault != nil {
+			fmt.Fprintf(os.Stderr, "this is a fault of the program, please report it: %v\n\n%s", fault, debug.Stack())
+			os.Exit(exitFailed)
+		}
+	}()
 	os.Exit(run(program, os.Args, os.Stdout, os.Stderr))
 }
 

@@ -16,7 +16,16 @@ import (
 // TestMain makes the test binary a training binary, for the tests that need a process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("MOEGEN_TEST_BINARY") != "" {
-		Main(testProgram(0.01))
+		program := testProgram(0.01)
+		if os.Getenv("MOEGEN_TEST_FAULT") != "" {
+			program.Update = func(r *host.Rank) {
+				if r.ID == 1 {
+					panic("BUG: a test's")
+				}
+				r.Barrier()
+			}
+		}
+		Main(program)
 	}
 	os.Exit(m.Run())
 }
