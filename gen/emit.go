@@ -65,7 +65,6 @@ func emit(plan *ir.Plan, m Manifest) (Files, error) {
 // main is main.go.
 func (e *emitter) main() []byte {
 	f := e.file()
-	e.scope.take("main")
 	f.Func().Id("main").Params().Block(jen.Qual(trainPath, "Main").Call(jen.Id("program")))
 	return render(f)
 }

@@ -70,8 +70,6 @@ func (m Manifest) text() string {
 func (e *emitter) programFile() []byte {
 	f := e.file()
 	text := e.manifest.text()
-	e.scope.take("program")
-	e.scope.take("manifest")
 	f.Comment("program is what the runtime runs.")
 	f.Var().Id("program").Op("=").Qual(trainPath, "Program").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true},
 		jen.Id("Manifest").Op(":").Qual(trainPath, "MustManifest").Call(jen.Id("manifest")),
@@ -102,9 +100,9 @@ func rawString(text string) string {
 func (e *emitter) layout() *jen.Statement {
 	fields := []jen.Code{}
 	add := func(field, buffer string) *ir.Buffer {
-		for b, name := range e.arena {
+		for _, b := range e.plan.Buffers {
 			if base, _ := cutLetters(b.Name); base == buffer && (b.Role == ir.Input || b.Role == ir.Result) {
-				fields = append(fields, jen.Id(field).Op(":").Id(name))
+				fields = append(fields, jen.Id(field).Op(":").Id(e.arena[b]))
 				return b
 			}
 		}
@@ -136,7 +134,6 @@ func (e *emitter) layout() *jen.Statement {
 // params is params.go: the map of every parameter to the tensors of a checkpoint, and where it lies.
 func (e *emitter) params() []byte {
 	f := e.file()
-	e.scope.take("params")
 	places := map[string]map[ir.Role][]*ir.Buffer{}
 	for _, b := range e.plan.Buffers {
 		if b.Param == nil {

@@ -13,12 +13,15 @@ import (
 // scope hands out identifiers, each once.
 type scope map[string]bool
 
-// newScope knows what a generated file must not redeclare: the packages that it imports and the names of
-// its parameters.
+// newScope knows what is declared whatever the plan: imported packages, parameters of functions, and what
+// program.go refers to.
 func newScope() scope {
 	s := scope{}
-	for _, name := range []string{"host", "train", "checkpoint", "r", "p", "o", "i", "init"} {
-		s.take(name)
+	for _, name := range []string{
+		"host", "train", "checkpoint", "r", "p", "o", "i", "init",
+		"main", "program", "manifest", "params", "setup", "microBatch", "update", "eval", "head",
+	} {
+		s[name] = true
 	}
 	return s
 }
@@ -32,13 +35,6 @@ func (s scope) inner() scope {
 	return c
 }
 
-func (s scope) take(name string) {
-	if s[name] {
-		panic("BUG: two declarations of " + name)
-	}
-	s[name] = true
-}
-
 // fresh takes name or, if it is gone, the name with the first number that makes it unique. The number stands
 // before the shape letters: h_TD, h2_TD.
 func (s scope) fresh(name string) string {
@@ -47,7 +43,7 @@ func (s scope) fresh(name string) string {
 	for i := 2; s[unique] || token.IsKeyword(unique) || types.Universe.Lookup(unique) != nil; i++ {
 		unique = fmt.Sprintf("%s%d%s", base, i, letters)
 	}
-	s.take(unique)
+	s[unique] = true
 	return unique
 }
 
