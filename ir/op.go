@@ -39,9 +39,10 @@ type Op struct {
 	InPlace [][2]int
 }
 
-// Cost counts work exactly; all numbers are integers, so that no rounding can move a plan.
+// Cost counts work in integers, so that no rounding can move a plan: products exactly, elementwise operations
+// by the number of operations on an element, transcendental functions not at all.
 type Cost struct {
-	FLOPs int64 // multiplications and additions; of transcendental functions none
+	FLOPs int64 // multiplications and additions
 	Bytes int64 // operands read and results written once
 	Sent  int64 // bytes sent to other ranks
 }

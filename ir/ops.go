@@ -1,6 +1,7 @@
 package ir
 
-// ops is the registry, sorted by name.
+// ops is the registry, sorted by name. Names and the order of operands, results and attributes are what passes,
+// kernels and texts of graphs rely on.
 var ops = []*Op{
 	accumulate,
 	adamw,

@@ -35,6 +35,9 @@ func Rewrite(g *Graph, name string, outside func(*Value) Type, visit func(*Rewri
 				visit(r, n)
 				i = 0
 			} else {
+				for _, v := range n.Out {
+					r.Later(v) // who reads it waits, too
+				}
 				i++
 			}
 		}
