@@ -242,7 +242,8 @@ func copyTree(t *testing.T, from string) string {
 	return dir
 }
 
-// All files but hidden ones, weights and the old training state are carried over, even from a folder that is gone.
+// All files but hidden ones, weights, the old training state and foreign folders are carried over, even from a
+// folder that is gone.
 func TestSaveCarriesFiles(t *testing.T) {
 	from := copyTree(t, "testdata/tied-f32")
 	write := func(name, text string) {
@@ -262,6 +263,7 @@ func TestSaveCarriesFiles(t *testing.T) {
 	write(".git/HEAD", "x")
 	write("pytorch_model.bin", "x")
 	write("training_state/state.json", "{}")
+	write("runs/step-1/config.json", "{}")
 	params := qwen(true)
 	memory, _ := machine(params, 1, 1)
 	c := openCheckpoint(t, from)

@@ -133,8 +133,11 @@ var weightSuffixes = []string{
 	".msgpack", ".onnx", ".nemo",
 }
 
-// openFiles opens the files below the subfolder sub of a checkpoint folder, in the order of their names. Hidden
-// files, weights and the training state are left out; links are followed, as caches are made of links.
+// templates is the one subfolder that belongs to a checkpoint. Others are somebody's: runs, other formats.
+const templates = "additional_chat_templates"
+
+// openFiles opens the files of the subfolder sub ("" for none) of a checkpoint folder, in the order of their
+// names. Hidden files and weights are left out; links are followed, as caches are made of links.
 func openFiles(root, sub string) ([]file, error) {
 	entries, err := os.ReadDir(filepath.Join(root, sub))
 	if err != nil {
@@ -142,12 +145,16 @@ func openFiles(root, sub string) ([]file, error) {
 	}
 	var files []file
 	for _, e := range entries {
+		var found []file
+		var err error
 		name := filepath.Join(sub, e.Name())
-		if strings.HasPrefix(e.Name(), ".") || name == stateDir || isWeights(name) {
-			continue
+		switch {
+		case e.IsDir() && name == templates:
+			found, err = openFiles(root, name)
+		case !e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !isWeights(name):
+			found, err = openFile(root, name)
 		}
-		below, err := openFile(root, name, e.IsDir())
-		files = append(files, below...)
+		files = append(files, found...)
 		if err != nil {
 			return files, err
 		}
@@ -155,10 +162,8 @@ func openFiles(root, sub string) ([]file, error) {
 	return files, nil
 }
 
-func openFile(root, name string, isDir bool) ([]file, error) {
-	if isDir {
-		return openFiles(root, name)
-	}
+// openFile opens a file, unless it is not a regular one.
+func openFile(root, name string) ([]file, error) {
 	f, err := os.Open(filepath.Join(root, name))
 	if err != nil {
 		return nil, err
