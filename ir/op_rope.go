@@ -1,32 +1,6 @@
 package ir
 
-import (
-	"fmt"
-	"math"
-)
-
-// ropeTable computes the rotations of all positions of a row:
-//
-//	cos_SC[p,i] = scale · cos(p · inv_freq[i])     sin likewise
-var ropeTable = &Op{
-	Name:    "rope_table",
-	Results: []string{"cos", "sin"},
-	Attrs:   Attrs{{"seq", 0}, {"inv_freq", []float64(nil)}, {"scale", 0.0}},
-	Infer: func(n *Node) ([]Type, error) {
-		t := Fixed(F32, n.Attrs.Int("seq"), len(n.Attrs.Floats("inv_freq")))
-		return []Type{t, t}, nil
-	},
-	Eval: func(n *Node, in, out []*Tensor) {
-		scale := n.Attrs.Float("scale")
-		for p := range out[0].Type.Dim(0) {
-			for i, f := range n.Attrs.Floats("inv_freq") {
-				out[0].Row(p)[i] = scale * math.Cos(float64(p)*f)
-				out[1].Row(p)[i] = scale * math.Sin(float64(p)*f)
-			}
-		}
-	},
-	Cost: streamed,
-}
+import "fmt"
 
 // rope rotates every query and key head of a packed projection by its token's position (Su et al. 2021, in
 // the half-wise form of Hugging Face's apply_rotary_pos_emb); values pass unchanged. With C columns of the
@@ -66,12 +40,6 @@ var ropeGrad = &Op{
 	},
 	Cost:    streamedFLOPs(3),
 	InPlace: [][2]int{{0, 0}},
-}
-
-// RopeTable appends the rotations of all positions: two values [seq, len(invFreq)].
-func (b *Builder) RopeTable(seq int, invFreq []float64, scale float64) (cos, sin *Value) {
-	out := b.Op(ropeTable, "rope", Attrs{{"seq", seq}, {"inv_freq", invFreq}, {"scale", scale}})
-	return out[0], out[1]
 }
 
 // Rope appends the rotation of query and key heads.
