@@ -13,5 +13,14 @@
 //	D hidden    V vocabulary    H query heads    G key/value heads    P head dim    Q packed (H+2G)·P
 //	E experts   L local experts    K top-k    F expert width    W two expert widths (gate and up)    N ranks
 //
+// # The way through
+//
+// A model calls the Builder; Differentiate appends the backward; passes Rewrite graphs; Verify and VerifyPlan hold
+// graphs and plans to their rules; Print, PrintPlan, Parse and ParsePlan are the text form; Eval runs a graph.
+//
+// An operation over rows of which only some exist (a bounded first dim) takes the count as an ordinary operand: the
+// offsets of a route, or how many tokens were received. It neither reads nor defines rows past the count; Eval makes
+// them NaN, so that whoever reads one shows.
+//
 // The package imports nothing of moegen and touches nothing but its arguments.
 package ir
