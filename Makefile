@@ -2,8 +2,9 @@
 
 GO   ?= go
 OUT  ?= out
+PYTHON ?= python3
 
-.PHONY: build quickstart test race fuzz bench generate check clean
+.PHONY: build quickstart test race fuzz bench bench-gemm generate check clean
 
 build: ## the moegen binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/moegen ./cmd/moegen
@@ -26,6 +27,10 @@ fuzz: ## ten minutes a target
 bench: ## speed of kernels and of whole steps; docs/benchmarks.md has results
 	$(GO) test -run '^$$' -bench . ./runtime/host
 	scripts/bench_step bin/moegen
+
+bench-gemm: ## matrix products beside those of NumPy and PyTorch (PYTHON: an interpreter that has both)
+	$(GO) test -run '^$$' -bench 'GEMM|Grouped' ./runtime/host
+	$(PYTHON) scripts/gemm_peers.py
 
 generate: ## assembly of the host kernels, written anew by its generator
 	$(GO) generate ./runtime/host

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // eachISA runs a test or benchmark once for every path that this machine supports.
@@ -154,7 +155,20 @@ func TestLinear(t *testing.T) {
 	})
 }
 
-// BenchmarkGEMM is the three products of a linear layer at 1024³, on one core and on two.
+// measure runs a benchmark and reports the speed of its fastest run: on a machine that does other work besides, the one
+// that says something about the kernel.
+func measure(b *testing.B, flops int, run func()) {
+	best := time.Duration(math.MaxInt64)
+	for b.Loop() {
+		start := time.Now()
+		run()
+		best = min(best, time.Since(start))
+	}
+	b.ReportMetric(float64(flops)/float64(best), "GFLOP/s")
+}
+
+// BenchmarkGEMM is the three products of a linear layer at 1024³, on one core and on two. scripts/gemm_peers.py has the
+// same products by other libraries.
 func BenchmarkGEMM(b *testing.B) {
 	const n = 1024
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -162,17 +176,15 @@ func BenchmarkGEMM(b *testing.B) {
 	eachISA(b, func(b *testing.B) {
 		for _, workers := range []int{1, 2} {
 			p := NewPool(workers)
-			for name, f := range map[string]func(){
-				"linear": func() { Linear(p, n, n, n, x, w, nil, nil, y) },
-				"dgrad":  func() { LinearDGrad(p, n, n, n, x, w, nil, y) },
-				"wgrad":  func() { LinearWGrad(p, n, n, n, x, w, false, y) },
+			for _, op := range []struct {
+				name string
+				run  func()
+			}{
+				{"linear", func() { Linear(p, n, n, n, x, w, nil, nil, y) }},
+				{"dgrad", func() { LinearDGrad(p, n, n, n, x, w, nil, y) }},
+				{"wgrad", func() { LinearWGrad(p, n, n, n, x, w, false, y) }},
 			} {
-				b.Run(fmt.Sprintf("%s/%dcores", name, workers), func(b *testing.B) {
-					for b.Loop() {
-						f()
-					}
-					b.ReportMetric(2*n*n*n*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-				})
+				b.Run(fmt.Sprintf("%s/%dcores", op.name, workers), func(b *testing.B) { measure(b, 2*n*n*n, op.run) })
 			}
 			p.Close()
 		}
