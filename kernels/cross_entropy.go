@@ -4,7 +4,8 @@ import "moegen/ir"
 
 var linearCrossEntropy = &Kernel{
 	Name: "host.LinearCrossEntropy", Op: "linear_cross_entropy",
-	Shares: [][2]int{{2, 4}},
+	Shares:    [][2]int{{2, 4}},
+	Workspace: lossWorkspace,
 	Call: func(l *ir.Launch) []Arg {
 		x, w := dims(l.In[0]), dims(l.In[1])
 		return args(pool, x[0], x[1], w[0], in(0), in(1), in(2), record(3, "RecordLossNorm"),
@@ -14,8 +15,17 @@ var linearCrossEntropy = &Kernel{
 
 var linearCrossEntropyEval = &Kernel{
 	Name: "host.LinearCrossEntropyEval", Op: "linear_cross_entropy_eval",
+	Workspace: lossWorkspace,
 	Call: func(l *ir.Launch) []Arg {
 		x, w := dims(l.In[0]), dims(l.In[1])
 		return args(pool, x[0], x[1], w[0], in(0), in(1), in(2), record(3, "RecordLossNorm"), out(0), workspace)
 	},
+}
+
+// lossWorkspace is a chunk of rows: their logits, at most 8 MiB of them unless 64 rows are more, and their rows
+// of the hidden states and of the gradient.
+func lossWorkspace(n *ir.Node) int {
+	x, vocab := n.In[0].Type, n.In[1].Type.Dim(0)
+	rows := min(x.Dim(0), max(64, min(1024, (2<<20)/vocab)))
+	return rows * (vocab + 2*x.Dim(1))
 }

@@ -41,7 +41,7 @@ func TestRegistry(t *testing.T) {
 
 // The scratch that a plan reserves is what the kernel asks for.
 func TestWorkspaces(t *testing.T) {
-	dims := []int{1, 2, 15, 16, 17, 31, 32, 33, 127, 128, 129, 1000}
+	dims := []int{1, 2, 15, 16, 17, 31, 32, 33, 127, 128, 129, 1000, 5000}
 	check := func(op string, attrs ir.Attrs, in []ir.Type, want int) {
 		t.Helper()
 		o, _ := ir.LookupOp(op)
@@ -59,9 +59,11 @@ func TestWorkspaces(t *testing.T) {
 			x := matrix(tokens, d)
 			check("rms_norm_grad", nil, []ir.Type{x, x}, host.RMSNormGradWorkspace(tokens, d))
 			check("qk_norm_rope_grad", nil, []ir.Type{x, x, ir.Fixed(ir.F32, d)}, host.QKNormRopeGradWorkspace(tokens, d))
-			loss := []ir.Type{x, matrix(77, d)}
-			check("linear_cross_entropy", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, 77))
-			check("linear_cross_entropy_eval", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, 77))
+			for _, vocab := range []int{1, 77, 5000, 151936} {
+				loss := []ir.Type{x, matrix(vocab, d)}
+				check("linear_cross_entropy", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, vocab))
+				check("linear_cross_entropy_eval", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, vocab))
+			}
 			for _, rows := range []int{1, 3} {
 				const heads, kv = 6, 2
 				qkv := matrix(rows*tokens, (heads+2*kv)*d)
