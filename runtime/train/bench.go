@@ -20,6 +20,7 @@ type benchReport struct {
 	MicroBatch      int       `json:"micro_batch"`
 	Ranks           int       `json:"gpus"`
 	DType           string    `json:"dtype"`
+	Target          string    `json:"target"`
 	Steps           int       `json:"steps"`  // timed
 	Warmup          int       `json:"warmup"` // before them
 	TokensPerSecond float64   `json:"tokens_per_second"`
@@ -81,7 +82,7 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 	defer e.close()
 	m := program.Manifest
 	report := &benchReport{
-		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType,
+		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType, Target: m.Target,
 		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
 		PlannedBytes: m.ArenaBytes * int64(m.Ranks), machine: thisMachine(),
 	}
@@ -161,8 +162,8 @@ func median(values []float64) float64 {
 
 func (r *benchReport) print(cmd *cobra.Command) {
 	rows := []struct{ name, value string }{
-		{"case", fmt.Sprintf("%s, %s, %d ranks, %d × %d tokens a rank, %s kernels on %d cores",
-			r.Model, r.DType, r.Ranks, r.MicroBatch, r.Seq, r.CPUPath, r.Cores)},
+		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s kernels on %d cores",
+			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.CPUPath, r.Cores)},
 		{"tokens/s", metrics.Count(int64(r.TokensPerSecond + 0.5))},
 		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
 			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},

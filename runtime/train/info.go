@@ -49,7 +49,7 @@ func printInfo(cmd *cobra.Command, m Manifest) {
 		{"parameters", fmt.Sprintf("%s, of which a token uses %s", metrics.Count(m.Parameters), metrics.Count(m.ActiveParameters))},
 		{"layers", fmt.Sprintf("%d, %d experts, top %d", m.Layers, m.Experts, m.TopK)},
 		{"vocabulary", metrics.Count(int64(m.Vocab))},
-		{"built for", fmt.Sprintf("%s, %s, expert parallel over %d", ranks(m), m.DType, m.EP)},
+		{"built for", fmt.Sprintf("%s, %s, expert parallel over %d", ranks(m.Ranks, m.Target), m.DType, m.EP)},
 		{"shape", fmt.Sprintf("%d tokens a sequence, %d sequences a rank and micro-batch", m.Seq, m.MicroBatch)},
 		{"planned memory", fmt.Sprintf("%s a rank, %s in all", metrics.Bytes(m.ArenaBytes), metrics.Bytes(m.ArenaBytes*int64(m.Ranks)))},
 		{"work", metrics.Count(m.FLOPsPerToken) + " FLOPs a token, forward and backward"},

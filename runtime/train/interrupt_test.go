@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,10 +126,43 @@ func TestPeakMemoryIsThePlan(t *testing.T) {
 	t.Logf("%.1f MiB beside the arenas", float64(last.Peak-planned)/(1<<20))
 }
 
+// A second interrupt does not wait for the step.
+func TestSecondInterruptEndsAtOnce(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	cmd := binary("train --steps 2 --checkpoint " + newCheckpoint(t, testProgram(0.01)) + " --data " + corpus(t) + " --out " + out)
+	cmd.Env = append(cmd.Env, "MOEGEN_TEST_UPDATE=hang")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, output := range []io.Reader{stdout, stderr} { // the run begins; the first interrupt is acknowledged
+		if !bufio.NewScanner(output).Scan() {
+			t.Fatal("no output")
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit status %d, want 130", code)
+	}
+	if got := steps(t, out); got != "events.jsonl" {
+		t.Errorf("output folder holds %s", got)
+	}
+}
+
 // A fault of ours is no bad input: it has a status of its own, and says where it was.
 func TestFaultIsReported(t *testing.T) {
 	cmd := binary("bench --steps 1")
-	cmd.Env = append(cmd.Env, "MOEGEN_TEST_FAULT=1")
+	cmd.Env = append(cmd.Env, "MOEGEN_TEST_UPDATE=panic")
 	stderr := new(strings.Builder)
 	cmd.Stderr = stderr
 	cmd.Run()

@@ -1,3 +1,5 @@
+// Package train is everything that a generated training binary does: Main takes a Program and is its main
+// function. The commands are one file each; engine.go runs a program on its machine, loop.go is a training run.
 package train
 
 import (
@@ -80,13 +82,13 @@ func run(program Program, args []string, stdout, stderr io.Writer) int {
 func newRoot(program Program) *cobra.Command {
 	m := program.Manifest
 	root := &cobra.Command{
-		Short: fmt.Sprintf("Trains %s on %s", m.Model, ranks(m)),
+		Short: fmt.Sprintf("Trains %s on %s", m.Model, ranks(m.Ranks, m.Target)),
 		Long: fmt.Sprintf(`Trains %s, a %s model with %d experts of which a token uses %d.
 
 Built for %s, %s, sequences of %d tokens, %d of them a rank in one micro-batch:
 these are fixed, everything else is an option. All commands read and write
 Hugging Face checkpoint directories.`,
-			m.Model, m.Architecture, m.Experts, m.TopK, ranks(m), m.DType, m.Seq, m.MicroBatch),
+			m.Model, m.Architecture, m.Experts, m.TopK, ranks(m.Ranks, m.Target), m.DType, m.Seq, m.MicroBatch),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -103,10 +105,10 @@ Hugging Face checkpoint directories.`,
 	return root
 }
 
-// ranks says what a binary runs on: "4 ranks of cpu".
-func ranks(m Manifest) string {
-	if m.Ranks == 1 {
-		return "1 rank of " + m.Target
+// ranks says what a program runs on: "4 ranks of cpu".
+func ranks(n int, target string) string {
+	if n == 1 {
+		return "1 rank of " + target
 	}
-	return fmt.Sprintf("%d ranks of %s", m.Ranks, m.Target)
+	return fmt.Sprintf("%d ranks of %s", n, target)
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/host"
@@ -17,13 +18,16 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("MOEGEN_TEST_BINARY") != "" {
 		program := testProgram(0.01)
-		if os.Getenv("MOEGEN_TEST_FAULT") != "" {
+		switch os.Getenv("MOEGEN_TEST_UPDATE") {
+		case "panic":
 			program.Update = func(r *host.Rank) {
 				if r.ID == 1 {
 					panic("BUG: a test's")
 				}
 				r.Barrier()
 			}
+		case "hang":
+			program.Update = func(*host.Rank) { time.Sleep(time.Hour) }
 		}
 		Main(program)
 	}

@@ -168,8 +168,11 @@ func (t *trainer) start(cmd *cobra.Command, program Program, load loader) error 
 	}
 	defer t.events.Close()
 	t.progress = metrics.NewProgress(cmd.OutOrStdout(), t.options.steps, t.options.logEvery)
-	t.progress.Say("data: %s", t.samples.describe())
 	t.stop = watch(cmd.ErrOrStderr())
 	defer t.stop.done()
+	t.progress.Say("data: %s", t.samples.describe())
+	if t.last != "" {
+		t.progress.Say("going on after step %d from %s", t.state.Step, t.last)
+	}
 	return t.run()
 }
