@@ -2,7 +2,7 @@ package host
 
 import "math"
 
-// sumSquaresTasks bounds SumSquares' partial sums, which it keeps on the stack.
+// sumSquaresTasks bounds SumSquares' partial sums: 2 KiB, whatever it adds up.
 const sumSquaresTasks = 256
 
 // SumSquares adds Σ x² to sum[0], or sets it when first, in float64: the squared norm of a set of tensors, one at a time.

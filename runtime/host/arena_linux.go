@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bufio"
 	"fmt"
 	"math"
 	"os"
@@ -70,33 +69,39 @@ func populatePart(b []byte) error {
 	return nil
 }
 
-// freeMemory is what the system could give this process, in bytes: the machine's available memory, or what is left of
-// the control group's limit. Unknown: the largest number.
+// freeMemory is what the system could give this process, in bytes: the machine's available memory, or what its control
+// group may still take. Unknown: the largest number.
 func freeMemory() int64 {
 	free := int64(math.MaxInt64)
-	if f, err := os.Open("/proc/meminfo"); err == nil {
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			if fields := strings.Fields(lines.Text()); len(fields) > 1 && fields[0] == "MemAvailable:" {
-				if kib, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
-					free = kib << 10
-				}
-			}
-		}
+	if kib, ok := readField("/proc/meminfo", "MemAvailable:"); ok {
+		free = kib << 10
 	}
-	limit, okLimit := readNumber("/sys/fs/cgroup/memory.max")
-	used, okUsed := readNumber("/sys/fs/cgroup/memory.current")
-	if okLimit && okUsed {
-		free = min(free, limit-used)
+	if group, ok := groupMemory("/sys/fs/cgroup"); ok {
+		free = min(free, group)
 	}
 	return free
 }
 
-func readNumber(file string) (int64, bool) {
+// groupMemory is what a control group (version 2) leaves of its limit. Cached files that nobody uses give way, so they do
+// not count as taken.
+func groupMemory(dir string) (int64, bool) {
+	limit, okLimit := readField(dir+"/memory.max", "")
+	taken, okTaken := readField(dir+"/memory.current", "")
+	cached, okCached := readField(dir+"/memory.stat", "inactive_file")
+	return limit - taken + cached, okLimit && okTaken && okCached
+}
+
+// readField returns the number after a name that begins a line, or, without a name, the file's only number.
+func readField(file, name string) (int64, bool) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	return n, err == nil
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), " kB")), 10, 64)
+			return n, err == nil
+		}
+	}
+	return 0, false
 }

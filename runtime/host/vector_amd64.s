@@ -412,17 +412,15 @@ TEXT ·addDoubleAVX2(SB), NOSPLIT, $0-48
 	JLT  addDouble_round_end
 
 addDouble_round:
-	VMOVUPS      (CX)(BX*1), Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VCVTPS2PD    X0, Y0
-	VCVTPS2PD    X1, Y1
-	VADDPD       (DX)(BX*2), Y0, Y0
-	VMOVUPD      Y0, (DX)(BX*2)
-	VADDPD       32(DX)(BX*2), Y1, Y1
-	VMOVUPD      Y1, 32(DX)(BX*2)
-	ADDQ         $0x00000020, BX
-	SUBQ         $0x00000008, AX
-	JGE          addDouble_round
+	VCVTPS2PD (CX)(BX*1), Y0
+	VCVTPS2PD 16(CX)(BX*1), Y1
+	VADDPD    (DX)(BX*2), Y0, Y0
+	VMOVUPD   Y0, (DX)(BX*2)
+	VADDPD    32(DX)(BX*2), Y1, Y1
+	VMOVUPD   Y1, 32(DX)(BX*2)
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000008, AX
+	JGE       addDouble_round
 
 addDouble_round_end:
 	ADDQ         $0x00000008, AX
@@ -656,21 +654,17 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	JLT    sumSquares_round_end
 
 sumSquares_round:
-	VMOVUPS      (CX)(DX*1), Y4
-	VEXTRACTF128 $0x01, Y4, X5
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X5, Y5
-	VFMADD231PD  Y4, Y4, Y0
-	VFMADD231PD  Y5, Y5, Y1
-	VMOVUPS      32(CX)(DX*1), Y4
-	VEXTRACTF128 $0x01, Y4, X5
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X5, Y5
-	VFMADD231PD  Y4, Y4, Y2
-	VFMADD231PD  Y5, Y5, Y3
-	ADDQ         $0x00000040, DX
-	SUBQ         $0x00000010, AX
-	JGE          sumSquares_round
+	VCVTPS2PD   (CX)(DX*1), Y4
+	VCVTPS2PD   16(CX)(DX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y5, Y1
+	VCVTPS2PD   32(CX)(DX*1), Y4
+	VCVTPS2PD   48(CX)(DX*1), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, AX
+	JGE         sumSquares_round
 
 sumSquares_round_end:
 	ADDQ $0x00000010, AX
@@ -678,15 +672,13 @@ sumSquares_round_end:
 	JLT  sumSquares_single_end
 
 sumSquares_single:
-	VMOVUPS      (CX)(DX*1), Y4
-	VEXTRACTF128 $0x01, Y4, X5
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X5, Y5
-	VFMADD231PD  Y4, Y4, Y0
-	VFMADD231PD  Y5, Y5, Y1
-	ADDQ         $0x00000020, DX
-	SUBQ         $0x00000008, AX
-	JGE          sumSquares_single
+	VCVTPS2PD   (CX)(DX*1), Y4
+	VCVTPS2PD   16(CX)(DX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y5, Y1
+	ADDQ        $0x00000020, DX
+	SUBQ        $0x00000008, AX
+	JGE         sumSquares_single
 
 sumSquares_single_end:
 	ADDQ         $0x00000008, AX
@@ -1398,24 +1390,24 @@ TEXT ·adamWRowAVX2(SB), NOSPLIT, $0-128
 
 adamWRow_round:
 	VMOVUPS     (CX)(DI*1), Y8
-	VMOVUPS     (BX)(DI*1), Y9
-	VMOVUPS     (SI)(DI*1), Y10
+	VMOVUPS     (DX)(DI*1), Y9
+	VMOVUPS     (BX)(DI*1), Y10
+	VMOVUPS     (SI)(DI*1), Y11
 	VMULPS      Y0, Y8, Y8
-	VSUBPS      Y9, Y8, Y11
-	VFMADD231PS Y1, Y11, Y9
-	VMOVUPS     Y9, (BX)(DI*1)
+	VSUBPS      Y10, Y8, Y12
+	VFMADD231PS Y1, Y12, Y10
+	VMOVUPS     Y10, (BX)(DI*1)
 	VMULPS      Y8, Y8, Y8
-	VMULPS      Y2, Y10, Y10
-	VFMADD231PS Y3, Y8, Y10
-	VMOVUPS     Y10, (SI)(DI*1)
-	VSQRTPS     Y10, Y11
-	VFMADD213PS Y5, Y4, Y11
-	VMULPS      Y7, Y9, Y9
-	VDIVPS      Y11, Y9, Y9
-	VMOVUPS     (DX)(DI*1), Y8
-	VFMADD231PS Y6, Y8, Y9
-	VSUBPS      Y9, Y8, Y8
-	VMOVUPS     Y8, (DX)(DI*1)
+	VMULPS      Y2, Y11, Y11
+	VFMADD231PS Y3, Y8, Y11
+	VMOVUPS     Y11, (SI)(DI*1)
+	VSQRTPS     Y11, Y12
+	VFMADD213PS Y5, Y4, Y12
+	VMULPS      Y7, Y10, Y10
+	VDIVPS      Y12, Y10, Y10
+	VFMADD231PS Y6, Y9, Y10
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y9, (DX)(DI*1)
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, AX
 	JGE         adamWRow_round
@@ -1427,24 +1419,24 @@ adamWRow_round_end:
 	VPBROADCASTD X8, Y8
 	VPCMPGTD     rowConstants<>+0(SB), Y8, Y8
 	VMASKMOVPS   (CX)(DI*1), Y8, Y9
-	VMASKMOVPS   (BX)(DI*1), Y8, Y10
-	VMASKMOVPS   (SI)(DI*1), Y8, Y11
+	VMASKMOVPS   (DX)(DI*1), Y8, Y10
+	VMASKMOVPS   (BX)(DI*1), Y8, Y11
+	VMASKMOVPS   (SI)(DI*1), Y8, Y12
 	VMULPS       Y0, Y9, Y9
-	VSUBPS       Y10, Y9, Y0
-	VFMADD231PS  Y1, Y0, Y10
-	VMASKMOVPS   Y10, Y8, (BX)(DI*1)
+	VSUBPS       Y11, Y9, Y0
+	VFMADD231PS  Y1, Y0, Y11
+	VMASKMOVPS   Y11, Y8, (BX)(DI*1)
 	VMULPS       Y9, Y9, Y9
-	VMULPS       Y2, Y11, Y11
-	VFMADD231PS  Y3, Y9, Y11
-	VMASKMOVPS   Y11, Y8, (SI)(DI*1)
-	VSQRTPS      Y11, Y0
+	VMULPS       Y2, Y12, Y12
+	VFMADD231PS  Y3, Y9, Y12
+	VMASKMOVPS   Y12, Y8, (SI)(DI*1)
+	VSQRTPS      Y12, Y0
 	VFMADD213PS  Y5, Y4, Y0
-	VMULPS       Y7, Y10, Y10
-	VDIVPS       Y0, Y10, Y10
-	VMASKMOVPS   (DX)(DI*1), Y8, Y0
-	VFMADD231PS  Y6, Y0, Y10
-	VSUBPS       Y10, Y0, Y0
-	VMASKMOVPS   Y0, Y8, (DX)(DI*1)
+	VMULPS       Y7, Y11, Y11
+	VDIVPS       Y0, Y11, Y11
+	VFMADD231PS  Y6, Y10, Y11
+	VSUBPS       Y11, Y10, Y10
+	VMASKMOVPS   Y10, Y8, (DX)(DI*1)
 
 adamWRow_done:
 	VZEROUPPER
@@ -1616,17 +1608,15 @@ TEXT ·addDoubleAVX512(SB), NOSPLIT, $0-48
 	JLT  addDouble_round_end
 
 addDouble_round:
-	VMOVUPS       (CX)(BX*1), Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VCVTPS2PD     Y0, Z0
-	VCVTPS2PD     Y1, Z1
-	VADDPD        (DX)(BX*2), Z0, Z0
-	VMOVUPD       Z0, (DX)(BX*2)
-	VADDPD        64(DX)(BX*2), Z1, Z1
-	VMOVUPD       Z1, 64(DX)(BX*2)
-	ADDQ          $0x00000040, BX
-	SUBQ          $0x00000010, AX
-	JGE           addDouble_round
+	VCVTPS2PD (CX)(BX*1), Z0
+	VCVTPS2PD 32(CX)(BX*1), Z1
+	VADDPD    (DX)(BX*2), Z0, Z0
+	VMOVUPD   Z0, (DX)(BX*2)
+	VADDPD    64(DX)(BX*2), Z1, Z1
+	VMOVUPD   Z1, 64(DX)(BX*2)
+	ADDQ      $0x00000040, BX
+	SUBQ      $0x00000010, AX
+	JGE       addDouble_round
 
 addDouble_round_end:
 	ADDQ         $0x00000010, AX
@@ -1864,21 +1854,17 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	JLT    sumSquares_round_end
 
 sumSquares_round:
-	VMOVUPS       (CX)(DX*1), Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z4, Z0
-	VFMADD231PD   Z5, Z5, Z1
-	VMOVUPS       64(CX)(DX*1), Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z4, Z2
-	VFMADD231PD   Z5, Z5, Z3
-	ADDQ          $0x00000080, DX
-	SUBQ          $0x00000020, AX
-	JGE           sumSquares_round
+	VCVTPS2PD   (CX)(DX*1), Z4
+	VCVTPS2PD   32(CX)(DX*1), Z5
+	VFMADD231PD Z4, Z4, Z0
+	VFMADD231PD Z5, Z5, Z1
+	VCVTPS2PD   64(CX)(DX*1), Z4
+	VCVTPS2PD   96(CX)(DX*1), Z5
+	VFMADD231PD Z4, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	ADDQ        $0x00000080, DX
+	SUBQ        $0x00000020, AX
+	JGE         sumSquares_round
 
 sumSquares_round_end:
 	ADDQ $0x00000020, AX
@@ -1886,15 +1872,13 @@ sumSquares_round_end:
 	JLT  sumSquares_single_end
 
 sumSquares_single:
-	VMOVUPS       (CX)(DX*1), Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VFMADD231PD   Z4, Z4, Z0
-	VFMADD231PD   Z5, Z5, Z1
-	ADDQ          $0x00000040, DX
-	SUBQ          $0x00000010, AX
-	JGE           sumSquares_single
+	VCVTPS2PD   (CX)(DX*1), Z4
+	VCVTPS2PD   32(CX)(DX*1), Z5
+	VFMADD231PD Z4, Z4, Z0
+	VFMADD231PD Z5, Z5, Z1
+	ADDQ        $0x00000040, DX
+	SUBQ        $0x00000010, AX
+	JGE         sumSquares_single
 
 sumSquares_single_end:
 	ADDQ          $0x00000010, AX
@@ -2619,24 +2603,24 @@ TEXT ·adamWRowAVX512(SB), NOSPLIT, $0-128
 
 adamWRow_round:
 	VMOVUPS     (CX)(DI*1), Z8
-	VMOVUPS     (BX)(DI*1), Z9
-	VMOVUPS     (SI)(DI*1), Z10
+	VMOVUPS     (DX)(DI*1), Z9
+	VMOVUPS     (BX)(DI*1), Z10
+	VMOVUPS     (SI)(DI*1), Z11
 	VMULPS      Z0, Z8, Z8
-	VSUBPS      Z9, Z8, Z11
-	VFMADD231PS Z1, Z11, Z9
-	VMOVUPS     Z9, (BX)(DI*1)
+	VSUBPS      Z10, Z8, Z12
+	VFMADD231PS Z1, Z12, Z10
+	VMOVUPS     Z10, (BX)(DI*1)
 	VMULPS      Z8, Z8, Z8
-	VMULPS      Z2, Z10, Z10
-	VFMADD231PS Z3, Z8, Z10
-	VMOVUPS     Z10, (SI)(DI*1)
-	VSQRTPS     Z10, Z11
-	VFMADD213PS Z5, Z4, Z11
-	VMULPS      Z7, Z9, Z9
-	VDIVPS      Z11, Z9, Z9
-	VMOVUPS     (DX)(DI*1), Z8
-	VFMADD231PS Z6, Z8, Z9
-	VSUBPS      Z9, Z8, Z8
-	VMOVUPS     Z8, (DX)(DI*1)
+	VMULPS      Z2, Z11, Z11
+	VFMADD231PS Z3, Z8, Z11
+	VMOVUPS     Z11, (SI)(DI*1)
+	VSQRTPS     Z11, Z12
+	VFMADD213PS Z5, Z4, Z12
+	VMULPS      Z7, Z10, Z10
+	VDIVPS      Z12, Z10, Z10
+	VFMADD231PS Z6, Z9, Z10
+	VSUBPS      Z10, Z9, Z9
+	VMOVUPS     Z9, (DX)(DI*1)
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, AX
 	JGE         adamWRow_round
@@ -2648,24 +2632,24 @@ adamWRow_round_end:
 	VPBROADCASTD X8, Z8
 	VPCMPGTD     rowConstants<>+0(SB), Z8, K1
 	VMOVUPS.Z    (CX)(DI*1), K1, Z8
-	VMOVUPS.Z    (BX)(DI*1), K1, Z9
-	VMOVUPS.Z    (SI)(DI*1), K1, Z10
+	VMOVUPS.Z    (DX)(DI*1), K1, Z9
+	VMOVUPS.Z    (BX)(DI*1), K1, Z10
+	VMOVUPS.Z    (SI)(DI*1), K1, Z11
 	VMULPS       Z0, Z8, Z8
-	VSUBPS       Z9, Z8, Z0
-	VFMADD231PS  Z1, Z0, Z9
-	VMOVUPS      Z9, K1, (BX)(DI*1)
+	VSUBPS       Z10, Z8, Z0
+	VFMADD231PS  Z1, Z0, Z10
+	VMOVUPS      Z10, K1, (BX)(DI*1)
 	VMULPS       Z8, Z8, Z8
-	VMULPS       Z2, Z10, Z10
-	VFMADD231PS  Z3, Z8, Z10
-	VMOVUPS      Z10, K1, (SI)(DI*1)
-	VSQRTPS      Z10, Z0
+	VMULPS       Z2, Z11, Z11
+	VFMADD231PS  Z3, Z8, Z11
+	VMOVUPS      Z11, K1, (SI)(DI*1)
+	VSQRTPS      Z11, Z0
 	VFMADD213PS  Z5, Z4, Z0
-	VMULPS       Z7, Z9, Z9
-	VDIVPS       Z0, Z9, Z9
-	VMOVUPS.Z    (DX)(DI*1), K1, Z0
-	VFMADD231PS  Z6, Z0, Z9
-	VSUBPS       Z9, Z0, Z0
-	VMOVUPS      Z0, K1, (DX)(DI*1)
+	VMULPS       Z7, Z10, Z10
+	VDIVPS       Z0, Z10, Z10
+	VFMADD231PS  Z6, Z9, Z10
+	VSUBPS       Z10, Z9, Z9
+	VMOVUPS      Z9, K1, (DX)(DI*1)
 
 adamWRow_done:
 	VZEROUPPER

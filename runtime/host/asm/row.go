@@ -166,6 +166,19 @@ func (r *row) halves(v reg.VecVirtual) (low, high reg.VecVirtual) {
 	return low, high
 }
 
+// loadHalves is the halves of the vector at hand.
+func (r *row) loadHalves(p reg.GPVirtual) (low, high reg.VecVirtual) {
+	if r.rest {
+		return r.halves(r.load(p))
+	}
+	low, high = r.vector(), r.vector()
+	at := r.at(p)
+	r.c.VCVTPS2PD(at, low)
+	at.Disp += r.isa.bytes / 2
+	r.c.VCVTPS2PD(at, high)
+	return low, high
+}
+
 // combine is an instruction that combines two vectors into one.
 type combine func(ops ...operand.Op)
 

@@ -60,7 +60,7 @@ func addDouble(c *build.Context, s isa) {
 		if r.rest {
 			return
 		}
-		low, high := r.halves(r.load(x))
+		low, high := r.loadHalves(x)
 		for i, v := range []reg.VecVirtual{low, high} {
 			at := operand.Mem{Base: sum, Index: r.i, Scale: 2, Disp: i * s.bytes}
 			c.VADDPD(at, v, v)
@@ -108,7 +108,7 @@ func sumSquares(c *build.Context, s isa) {
 	x := r.slice("x")
 	sum := r.zeros(4)
 	r.loop("sumSquares", 2, func() {
-		for i, v := range pair(r.halves(r.load(x))) {
+		for i, v := range pair(r.loadHalves(x)) {
 			c.VFMADD231PD(v, v, sum[2*r.u+i])
 		}
 	})
@@ -205,7 +205,8 @@ func adamWRow(c *build.Context, s isa) {
 	rootBias, eps, decay, step := r.scalar("rootBias"), r.scalar("eps"), r.scalar("decay"), r.scalar("step")
 	grad, value, m, v := r.slice("grad"), r.slice("value"), r.slice("m"), r.slice("v")
 	r.loop("adamWRow", 1, func() {
-		g, mean, square := r.load(grad), r.load(m), r.load(v)
+		// All loads come before the stores, whose addresses may look the same in the lower bits.
+		g, x, mean, square := r.load(grad), r.load(value), r.load(m), r.load(v)
 		c.VMULPS(clip, g, g)
 		d := r.vector()
 		c.VSUBPS(mean, g, d)
@@ -219,7 +220,6 @@ func adamWRow(c *build.Context, s isa) {
 		c.VFMADD213PS(eps, rootBias, d)
 		c.VMULPS(step, mean, mean)
 		c.VDIVPS(d, mean, mean)
-		x := r.load(value)
 		c.VFMADD231PS(decay, x, mean)
 		c.VSUBPS(mean, x, x)
 		r.store(x, value)

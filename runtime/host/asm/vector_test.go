@@ -18,7 +18,7 @@ type kernels struct {
 
 // onBoth runs f for each vector extension.
 func onBoth(t *testing.T, f func(t *testing.T, k kernels)) {
-	m := machine(t, "vector")
+	m := interpreter(t, "vector")
 	for _, s := range []isa{avx2, avx512} {
 		t.Run(s.name, func(t *testing.T) { f(t, kernels{t, m, s}) })
 	}
