@@ -4,6 +4,7 @@ import "moegen/ir"
 
 var attention = &Kernel{
 	Name: "host.Attention", Op: "attention",
+	Covers: func(n *ir.Node) bool { return packedAttention(n, n.In[0].Type).fits() },
 	// Keys and values, packed.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[0].Type)
@@ -16,6 +17,7 @@ var attention = &Kernel{
 
 var attentionGrad = &Kernel{
 	Name: "host.AttentionGrad", Op: "attention_grad",
+	Covers: func(n *ir.Node) bool { return packedAttention(n, n.In[1].Type).fits() },
 	// Keys and values, packed, and their gradients; the gradient of the queries; a number a query.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[1].Type)
@@ -39,17 +41,22 @@ type packed struct {
 	blocks        int // of keys, in all rows and kv heads
 	across, along int // elements of a block, either way round
 	queries       int // in all rows and heads, padded
-	dim           int // of a head, padded
+	keys, dim     int // of a block, padded
 }
 
+const lane = 16
+
+// fits reports whether a lane of queries, with scores, outputs and five numbers each, fits into a worker's
+// scratch of 64 Ki elements: it does up to head dims of about 1800.
+func (p packed) fits() bool { return lane*(2*p.dim+2*(p.keys+lane)+5) <= 64<<10 }
+
 func packedAttention(n *ir.Node, qkv ir.Type) packed {
-	const lane = 16
 	rows, heads, kv := n.Attrs.Int("rows"), n.Attrs.Int("heads"), n.Attrs.Int("kv_heads")
 	seq, dim := qkv.Dim(0)/rows, lane*blocks(qkv.Dim(1)/(heads+2*kv), lane)
 	padded := lane * blocks(seq, lane)
 	keys := min(128, padded)
 	return packed{
 		blocks: rows * kv * blocks(seq, keys), across: dim * (keys + lane), along: keys * (dim + lane),
-		queries: rows * heads * padded, dim: dim,
+		queries: rows * heads * padded, keys: keys, dim: dim,
 	}
 }
