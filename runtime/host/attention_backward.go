@@ -153,16 +153,19 @@ func (b *attentionGrads) block(kv, row, head, q0, k0 int, starts []int32, w back
 	rows, keys := pad(len(starts)), b.blockKeys(k0/b.keys)
 	stride := b.keyStride()
 	kt, vt, k := b.kt[kv*b.across():], b.vt[kv*b.across():], b.k[kv*b.along():]
+	dkt, dvt := b.dkt[kv*b.across():], b.dvt[kv*b.across():]
 	dq := b.dq[b.query(row, head, q0)*b.dim:]
+	for n := range b.stripes(q0, rows, k0, keys) {
+		at := n.first*stride + n.column
+		b.ops.product(rows-n.first, n.keys, b.d, w.q[n.first*b.dim:], b.dim, 1, kt[n.column:], stride, w.p[at:], stride, false)
+		b.ops.product(rows-n.first, n.keys, b.d, w.do[n.first*b.dim:], b.dim, 1, vt[n.column:], stride, w.ds[at:], stride, false)
+	}
 	for n := range b.bands(q0, rows, k0, keys) {
 		p, ds := w.p[n.first*stride:], w.ds[n.first*stride:]
-		b.ops.product(n.rows, n.keys, b.d, w.q[n.first*b.dim:], b.dim, 1, kt, stride, p, stride, false)
-		b.ops.product(n.rows, n.keys, b.d, w.do[n.first*b.dim:], b.dim, 1, vt, stride, ds, stride, false)
 		b.mask(w.p, q0, k0, n, starts)
 		b.ops.rowExpGrad(n.rows, n.keys, p, ds, stride, b.exponent, w.shift[n.first:], w.delta[n.first:])
 		b.ops.product(n.rows, b.dim, n.keys, ds, stride, 1, k, b.dimStride(), dq[n.first*b.dim:], b.dim, true)
 	}
-	dkt, dvt := b.dkt[kv*b.across():], b.dvt[kv*b.across():]
 	for n := range b.stripes(q0, rows, k0, keys) {
 		at := n.first*stride + n.column
 		b.ops.product(b.dim, n.keys, rows-n.first, w.do[n.first*b.dim:], 1, b.dim, w.p[at:], stride, dvt[n.column:], stride, true)

@@ -48,14 +48,16 @@ func (a *attention) forwardBlock(row, head, q0 int, qkv, kt, v, o, lse []float32
 	kv := (row*a.g + head/(a.h/a.g)) * a.blocks
 	for block := int(lowest(starts)) / a.keys; block*a.keys < q0+n; block++ {
 		k0, keys := block*a.keys, a.blockKeys(block)
-		for band := range a.bands(q0, rows, k0, keys) {
-			s := w.scores[band.first*a.keyStride():]
-			a.ops.product(band.rows, band.keys, a.d, w.q[band.first*a.dim:], a.dim, 1,
-				kt[(kv+block)*a.across():], a.keyStride(), s, a.keyStride(), false)
-			a.mask(w.scores, q0, k0, band, starts)
-			a.softmaxStep(band, s, w)
-			a.ops.product(band.rows, a.dim, band.keys, s, a.keyStride(), 1,
-				v[(kv+block)*a.along():], a.dimStride(), w.o[band.first*a.dim:], a.dim, true)
+		for n := range a.stripes(q0, rows, k0, keys) {
+			a.ops.product(rows-n.first, n.keys, a.d, w.q[n.first*a.dim:], a.dim, 1,
+				kt[(kv+block)*a.across()+n.column:], a.keyStride(), w.scores[n.first*a.keyStride()+n.column:], a.keyStride(), false)
+		}
+		for n := range a.bands(q0, rows, k0, keys) {
+			s := w.scores[n.first*a.keyStride():]
+			a.mask(w.scores, q0, k0, n, starts)
+			a.softmaxStep(n, s, w)
+			a.ops.product(n.rows, a.dim, n.keys, s, a.keyStride(), 1,
+				v[(kv+block)*a.along():], a.dimStride(), w.o[n.first*a.dim:], a.dim, true)
 		}
 	}
 	for r := range n {

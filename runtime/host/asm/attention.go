@@ -228,8 +228,11 @@ func newExp2(c *build.Context) exp2 {
 	return x
 }
 
-// exp2Registers is the constants that stay in registers through a loop.
-type exp2Registers struct{ lowest, magic, one, q5 reg.VecVirtual }
+// exp2Registers is the constants in registers, where they stay through a loop: with what else a loop needs, all sixteen of AVX2.
+type exp2Registers struct {
+	lowest, magic, one reg.VecVirtual
+	q                  [6]reg.VecVirtual
+}
 
 func (x exp2) load(c *build.Context, s isa) exp2Registers {
 	in := func(m operand.Mem) reg.VecVirtual {
@@ -237,21 +240,25 @@ func (x exp2) load(c *build.Context, s isa) exp2Registers {
 		c.VMOVUPS(m, v)
 		return v
 	}
-	return exp2Registers{in(x.lowest), in(x.magic), in(x.one), in(x.q[5])}
+	r := exp2Registers{lowest: in(x.lowest), magic: in(x.magic), one: in(x.one)}
+	for i, m := range x.q {
+		r.q[i] = in(m)
+	}
+	return r
 }
 
 // emit turns v into 2^(scale·v − shift); package host's exp2 has the arithmetic. Of NaNs, VMAXPS returns its second source, so
 // that one stays.
-func (x exp2) emit(c *build.Context, s isa, r exp2Registers, scale, shift, v reg.VecVirtual) reg.VecVirtual {
+func (r exp2Registers) emit(c *build.Context, s isa, scale, shift, v reg.VecVirtual) reg.VecVirtual {
 	whole, power := s.vector(c), s.vector(c)
 	c.VFMSUB213PS(shift, scale, v)
 	c.VMAXPS(v, r.lowest, v)
 	c.VADDPS(r.magic, v, whole)
 	c.VSUBPS(r.magic, whole, power)
 	c.VSUBPS(power, v, v)
-	c.VMOVAPS(r.q5, power)
+	c.VMOVAPS(r.q[5], power)
 	for i := 4; i >= 0; i-- {
-		c.VFMADD213PS(x.q[i], v, power)
+		c.VFMADD213PS(r.q[i], v, power)
 	}
 	c.VFMADD213PS(r.one, v, power)
 	c.VPSLLD(operand.Imm(23), whole, whole)
@@ -365,7 +372,7 @@ func rowExp(c *build.Context, s isa, x exp2) {
 		for j := range sums {
 			v := s.vector(c)
 			c.VMOVUPS(s.part(at, rows[0], j), v)
-			p := x.emit(c, s, constants, scale, shift, v)
+			p := constants.emit(c, s, scale, shift, v)
 			c.VMOVUPS(p, s.part(at, rows[0], j))
 			c.VADDPS(p, sums[j], sums[j])
 		}
@@ -386,10 +393,11 @@ func rowExpGrad(c *build.Context, s isa, x exp2) {
 		s.broadcast(c, deltas, delta)
 	}, func(at operand.Mem, rows []reg.GPVirtual) {
 		for j := range s.vectors() {
-			v, d := s.vector(c), s.vector(c)
+			v := s.vector(c)
 			c.VMOVUPS(s.part(at, rows[0], j), v)
-			p := x.emit(c, s, constants, scale, shift, v)
+			p := constants.emit(c, s, scale, shift, v)
 			c.VMOVUPS(p, s.part(at, rows[0], j))
+			d := s.vector(c)
 			c.VMOVUPS(s.part(at, rows[1], j), d)
 			c.VSUBPS(delta, d, d)
 			c.VMULPS(p, d, d)
