@@ -6,9 +6,13 @@ const (
 	kBlock = 256
 	// mBlock is the most rows of a that are multiplied with one panel of b after the other. They stay in the
 	// second-level cache meanwhile.
-	mBlock = 120
-	// nBlock is how many columns of b are packed at a time. With mBlock rows of a they fill a worker's scratch.
-	nBlock = 128
+	mBlock = 180
+	// nBlock is how many columns of b a task packs at a time when it packs them for itself. They share the second-level
+	// cache, and a worker's scratch, with the rows of a.
+	nBlock = 64
+	// nTask is the fewest columns of a task, where there are as many. A task may have to copy its rows of a: 256
+	// multiply-adds for each element copied.
+	nTask = 256
 	// rowPad is the gap between packed rows of a. It keeps them from starting at equal addresses modulo 1 KiB, where
 	// the six or more rows that a tile reads at a time would compete for the same cache sets.
 	rowPad = 8
@@ -112,7 +116,7 @@ func (g *product) dense(p *Pool, m, n, k int) {
 	const deep = 16 * kBlock
 	step := kStep(k)
 	span := min(k, deep/step*step)
-	columns := min(n, sharedFloats/span/nBlock*nBlock)
+	columns := min(n, sharedFloats/span/nTask*nTask)
 	for n0 := 0; n0 < n; n0 += columns {
 		for k0 := 0; k0 < k; k0 += span {
 			g.pass(p, m, n0, min(n0+columns, n), k0, min(k0+span, k), step)
@@ -123,54 +127,63 @@ func (g *product) dense(p *Pool, m, n, k int) {
 // kStep is how many steps of p are summed at a time when there are k in all: about equal parts, of whole vectors.
 func kStep(k int) int { return roundUp(blockCount(k, blockCount(k, kBlock)), 8) }
 
-// pass computes columns n0..n1 of all m rows, summed over k0..k1. A task takes a block of rows and several columns: wide
-// tasks copy rows of a less often, many tasks occupy many cores.
+// pass computes columns n0..n1 of all m rows, summed over k0..k1.
 func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
-	const tasks = 48
-	kern, n := kernel(), n1-n0
-	width := roundUp(n, kern.nr)
+	const tasks, rowsAtMost = 32, 126
+	kern := kernel()
+	width := roundUp(n1-n0, kern.nr)
 	packed := func(k, j int) []float32 { // the panels from step k and column j on
 		return p.shared[(k-k0)*width+(j-n0)*(min(k+step, k1)-k):]
 	}
-	across := blockCount(n, nBlock)
+	across := blockCount(n1-n0, nBlock)
 	p.For(blockCount(k1-k0, step)*across, func(i int) {
 		k, j := k0+i/across*step, n0+i%across*nBlock
 		g.pack(packed(k, j), kern, j, min(j+nBlock, n1), k, min(k+step, k1))
 	})
-	rows := kern.rowBlock(m)
+	rows := kern.rowBlock(m, rowsAtMost)
 	down := blockCount(m, rows)
-	columns := roundUp(max(nBlock, blockCount(n, blockCount(tasks, max(1, down)))), kern.nr)
-	across = blockCount(n, columns)
+	columns := roundUp(max(nTask, blockCount(n1-n0, blockCount(tasks, down))), kern.nr)
+	across = blockCount(n1-n0, columns)
 	p.ForWorker(down*across, func(worker, i int) {
 		m0, j := i/across*rows, n0+i%across*columns
+		m1, scratch := min(m0+rows, m), p.workerScratch(worker)
 		for k := k0; k < k1; k += step {
-			g.rows(kern, p.workerScratch(worker), packed(k, j), m0, min(m0+rows, m), j, min(j+columns, n1), k, min(k+step, k1), k == 0)
+			end := min(k+step, k1)
+			a, lda := g.left(scratch, m0, m1, k, end)
+			g.multiply(kern, scratch, a, lda, packed(k, j), m0, m1, j, min(j+columns, n1), end-k, k == 0)
 		}
 	})
 }
 
-// rowBlock is how many of m rows to take at a time: about equal parts of at most mBlock, of whole tiles.
-func (kern *microKernel) rowBlock(m int) int {
-	return roundUp(blockCount(m, blockCount(m, mBlock/kern.mr*kern.mr)), kern.mr)
+// rowBlock is how many of m rows to take at a time: about equal parts, of whole tiles and at most `most` rows.
+func (kern *microKernel) rowBlock(m, most int) int {
+	return roundUp(blockCount(m, blockCount(m, most/kern.mr*kern.mr)), kern.mr)
 }
 
-// block computes rows m0..m1 and columns n0..n1, at most nBlock of them, summed over k0..k1. It packs b for itself alone.
+// block computes rows m0..m1, at most mBlock of them, and columns n0..n1, summed over k0..k1. It packs b for itself alone.
 func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 	if k0 == k1 {
 		g.empty(m0, m1, n0, n1)
 		return
 	}
-	kern := kernel()
-	bp, ap := scratch[:kBlock*nBlock], scratch[kBlock*nBlock:]
-	rows, step := kern.rowBlock(m1-m0), kStep(k1-k0)
+	kern, step := kernel(), kStep(k1-k0)
+	bp := scratch[scratchB:]
 	for k := k0; k < k1; k += step {
 		end := min(k+step, k1)
-		g.pack(bp, kern, n0, n1, k, end)
-		for m := m0; m < m1; m += rows {
-			g.rows(kern, ap, bp, m, min(m+rows, m1), n0, n1, k, end, k == k0)
+		a, lda := g.left(scratch, m0, m1, k, end)
+		for j := n0; j < n1; j += nBlock {
+			right := min(j+nBlock, n1)
+			g.pack(bp, kern, j, right, k, end)
+			g.multiply(kern, scratch, a, lda, bp, m0, m1, j, right, end-k, k == k0)
 		}
 	}
 }
+
+// A worker's scratch: rows of a, packed columns of b, one tile.
+const (
+	scratchB    = mBlock * (kBlock + rowPad)
+	scratchTile = scratchB + nBlock*kBlock
+)
 
 // pack packs columns n0..n1 of b.
 func (g *product) pack(dst []float32, kern *microKernel, n0, n1, k0, k1 int) {
@@ -181,32 +194,59 @@ func (g *product) pack(dst []float32, kern *microKernel, n0, n1, k0, k1 int) {
 	}
 }
 
-// rows multiplies at most mBlock rows of a with packed columns of b. The first steps are added to d, the others to what
-// is in c. scratch holds the rows, then a tile.
-func (g *product) rows(kern *microKernel, scratch, bp []float32, m0, m1, n0, n1, k0, k1 int, first bool) {
-	kc := k1 - k0
-	a, ld := scratch, kc+rowPad
+// left is rows m0..m1 of a, elements k0..k1 of each, and their distance: where they stand, when tiles can read them there
+// well, or copied into scratch.
+func (g *product) left(scratch []float32, m0, m1, k0, k1 int) (a []float32, lda int) {
+	lda = k1 - k0 + rowPad
 	switch {
 	case g.across:
-		copyColumns(scratch, ld, &g.a, m0, m1, k0, k1)
+		copyColumns(scratch, lda, &g.a, m0, m1, k0, k1)
 	case g.a.pairs == nil && g.a.ld <= kBlock && g.a.ld%256 != 0:
-		a, ld = g.a.x[m0*g.a.ld+k0:], g.a.ld
+		return g.a.x[m0*g.a.ld+k0:], g.a.ld
 	default:
-		copyRows(scratch, ld, &g.a, m0, m1, k0, k1)
+		copyRows(scratch, lda, &g.a, m0, m1, k0, k1)
 	}
+	return scratch, lda
+}
+
+// multiply adds the product of rows m0..m1 of a and columns n0..n1 of b, kc steps deep, to what is in c, or to d when
+// it is the first. a starts at row m0, the panels bp at column n0.
+func (g *product) multiply(kern *microKernel, scratch, a []float32, lda int, bp []float32, m0, m1, n0, n1, kc int, first bool) {
 	d, ldd := g.d, g.ldd
 	if !first {
 		d, ldd = g.c, g.ldc
 	}
-	buffer := scratch[mBlock*(kBlock+rowPad):]
+	lanes := kern.nr / 2
 	for j := n0; j < n1; j += kern.nr {
+		b := &bp[(j-n0)*kc]
+		cols := min(kern.nr, n1-j)
+		vecs := blockCount(cols, lanes)
 		for i := m0; i < m1; i += kern.mr {
-			t := tile{rows: min(kern.mr, m1-i), cols: min(kern.nr, n1-j), kc: kc, ars: ld, aks: 1, c: g.c[i*g.ldc+j:], ldc: g.ldc}
+			rows := min(kern.mr, m1-i)
+			c := g.c[i*g.ldc+j : (i+rows-1)*g.ldc+j+cols]
+			var add []float32
+			var addend *float32
 			if d != nil {
-				t.d, t.ldd = d[i*ldd+j:], ldd
+				add = d[i*ldd+j : (i+rows-1)*ldd+j+cols]
+				addend = &add[0]
 			}
-			t.a, t.b = a[(i-m0)*ld:], bp[(j-n0)*kc:]
-			t.run(kern, buffer)
+			if cols == vecs*lanes {
+				kern.tile(rows, vecs, kc, &a[(i-m0)*lda], lda, 1, b, &c[0], g.ldc, addend, ldd)
+				continue
+			}
+			// Columns that do not fill a vector go through a buffer.
+			sums := scratch[scratchTile : scratchTile+rows*kern.nr]
+			kern.tile(rows, vecs, kc, &a[(i-m0)*lda], lda, 1, b, &sums[0], kern.nr, nil, 0)
+			for r := range rows {
+				to, sum := c[r*g.ldc:r*g.ldc+cols], sums[r*kern.nr:]
+				for x := range to {
+					if d != nil {
+						to[x] = add[r*ldd+x] + sum[x]
+					} else {
+						to[x] = sum[x]
+					}
+				}
+			}
 		}
 	}
 }
@@ -219,43 +259,6 @@ func (g *product) empty(m0, m1, n0, n1 int) {
 			clear(c)
 		} else {
 			copy(c, g.d[i*g.ldd+n0:i*g.ldd+n1])
-		}
-	}
-}
-
-// tile is one call of a micro-kernel, with any number of columns up to nr.
-type tile struct {
-	rows, cols, kc int
-	a              []float32
-	ars, aks       int
-	b              []float32
-	c              []float32
-	ldc            int
-	d              []float32
-	ldd            int
-}
-
-// run computes the tile. Columns that do not fill a vector go through the buffer, of at least mr·nr elements.
-func (t *tile) run(kern *microKernel, buffer []float32) {
-	lanes := kern.nr / 2
-	vecs := blockCount(t.cols, lanes)
-	var d *float32
-	if t.d != nil {
-		d = &t.d[0]
-	}
-	if t.cols == vecs*lanes {
-		kern.tile(t.rows, vecs, t.kc, &t.a[0], t.ars, t.aks, &t.b[0], &t.c[0], t.ldc, d, t.ldd)
-		return
-	}
-	kern.tile(t.rows, vecs, t.kc, &t.a[0], t.ars, t.aks, &t.b[0], &buffer[0], kern.nr, nil, 0)
-	for i := range t.rows {
-		c, sum := t.c[i*t.ldc:i*t.ldc+t.cols], buffer[i*kern.nr:]
-		for j := range c {
-			if t.d != nil {
-				c[j] = t.d[i*t.ldd+j] + sum[j]
-			} else {
-				c[j] = sum[j]
-			}
 		}
 	}
 }

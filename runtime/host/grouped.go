@@ -6,10 +6,6 @@ import "fmt"
 // l+1 entries. Weights are stacked by expert. A ragged operand may be gathered: with pairs its row i is row
 // pairs[i]/topk of the slice, so that tokens need not be copied once for every expert that takes them.
 
-// groupedRows is the most rows of an expert that one task takes: enough to pay for packing the expert's weights
-// again in the next task, few enough that one popular expert occupies many cores.
-const groupedRows = 256
-
 // GroupedLinear computes y_RN[i] = x[i]·w_LNK[e]ᵀ for the rows i of each expert e; x is gathered when pairs is given.
 func GroupedLinear(p *Pool, l, n, k int, offsets, pairs []int32, topk int, x, w, y []float32) {
 	const name = "GroupedLinear"
@@ -37,16 +33,16 @@ func GroupedLinearWGrad(p *Pool, l, n, k int, offsets []int32, dyPairs, xPairs [
 	r := mustBeGrouped(name, l, offsets)
 	mustLen(name, "dw", dw, l*n*k)
 	g := product{a: ragged(name, "dy", r, n, dyPairs, topk, dy), across: true, b: ragged(name, "x", r, k, xPairs, topk, x), ldc: k}
-	const rows = groupedRows
-	down, across := blockCount(n, rows), blockCount(k, nBlock)
+	rows := kernel().rowBlock(n, mBlock)
+	down, across := blockCount(n, rows), blockCount(k, nTask)
 	p.ForWorker(l*down*across, func(worker, i int) {
-		e, m0, n0 := i/(down*across), i/across%down*rows, i%across*nBlock
+		e, m0, n0 := i/(down*across), i/across%down*rows, i%across*nTask
 		g := g
 		g.c = dw[e*n*k : (e+1)*n*k]
 		if accumulate {
 			g.d, g.ldd = g.c, k
 		}
-		g.block(p.workerScratch(worker), m0, min(m0+rows, n), n0, min(n0+nBlock, k), int(offsets[e]), int(offsets[e+1]))
+		g.block(p.workerScratch(worker), m0, min(m0+rows, n), n0, min(n0+nTask, k), int(offsets[e]), int(offsets[e+1]))
 	})
 }
 
@@ -73,27 +69,31 @@ func ragged(kernel, operand string, r, width int, pairs []int32, topk int, x []f
 
 // grouped computes n columns of every expert's rows, summed over k. The weights of one expert are n·k elements of b.
 func (g *product) grouped(p *Pool, offsets []int32, n, k int) {
-	blocks := 0 // of rows, over all experts
-	for e := range len(offsets) - 1 {
-		blocks += blockCount(int(offsets[e+1]-offsets[e]), groupedRows)
+	kern := kernel()
+	// split is how the rows of expert e are cut: into blocks of equal size, as far as that goes.
+	split := func(e int) (rows, size, blocks int) {
+		if rows = int(offsets[e+1] - offsets[e]); rows == 0 {
+			return 0, 0, 0
+		}
+		size = kern.rowBlock(rows, mBlock)
+		return rows, size, blockCount(rows, size)
 	}
-	across := blockCount(n, nBlock)
-	p.ForWorker(blocks*across, func(worker, i int) {
+	total := 0
+	for e := range len(offsets) - 1 {
+		_, _, blocks := split(e)
+		total += blocks
+	}
+	across := blockCount(n, nTask)
+	p.ForWorker(total*across, func(worker, i int) {
 		e, block := 0, i/across
-		for {
-			own := blockCount(int(offsets[e+1]-offsets[e]), groupedRows)
-			if block < own {
-				break
-			}
-			block -= own
+		rows, size, blocks := split(e)
+		for ; block >= blocks; rows, size, blocks = split(e) {
+			block -= blocks
 			e++
 		}
-		// The blocks of an expert are equal, as far as that goes.
-		first, rows := int(offsets[e]), int(offsets[e+1]-offsets[e])
-		size := blockCount(rows, blockCount(rows, groupedRows))
-		m0, n0 := block*size, i%across*nBlock
+		first, m0, n0 := int(offsets[e]), block*size, i%across*nTask
 		g := *g
 		g.b.x = g.b.x[e*n*k : (e+1)*n*k]
-		g.block(p.workerScratch(worker), first+m0, first+min(m0+size, rows), n0, min(n0+nBlock, n), 0, k)
+		g.block(p.workerScratch(worker), first+m0, first+min(m0+size, rows), n0, min(n0+nTask, n), 0, k)
 	})
 }
