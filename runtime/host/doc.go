@@ -14,6 +14,12 @@
 // operands, on the row offsets), never on the number of cores, and no two tasks write the same element: the
 // result has the same bits on any number of cores. Every reduction has an order that the shapes fix.
 //
+// # Ranks
+//
+// A Machine is n ranks in one process, goroutines that run the same program side by side, each on an arena of its own: memory
+// outside the garbage collector's heap, all of it there from the start. What lies at an offset of one arena lies at the same
+// offset of all, so a rank finds a peer's operand by its own (Peer). Collectives meet at barriers and add in rank order.
+//
 // # Vector extensions
 //
 // Kernels exist for AVX-512, for AVX2 with FMA, and in plain Go for every other machine; the choice is made once a
