@@ -65,13 +65,8 @@ func blockProduct(c *build.Context, s isa) {
 		"",
 		fmt.Sprintf("and adds to c when accumulate is set. m and n are positive multiples of %d, k ≥ 1.", lane),
 	)
-	left, rows, bStrip, cStrip := c.AllocLocal(8), c.AllocLocal(8), c.AllocLocal(8), c.AllocLocal(8)
-	for _, v := range []struct {
-		param string
-		local operand.Mem
-	}{{"n", left}, {"b", bStrip}, {"c", cStrip}} {
-		c.MOVQ(argument(c, v.param), v.local)
-	}
+	// What is left of n, and where the strip begins in b and c, stand in the arguments' own slots: registers are short.
+	left, bStrip, cStrip := paramAddr(c, "n"), paramAddr(c, "b"), paramAddr(c, "c")
 	ars, aks, brs := stride(c, "ars"), stride(c, "aks"), stride(c, "brs")
 
 	strips := []int{2}
@@ -85,8 +80,7 @@ func blockProduct(c *build.Context, s isa) {
 			c.CMPQ(left, operand.Imm(uint64(vecs*s.bytes/4)))
 			c.JLT(operand.LabelRef("strip_v1"))
 		}
-		c.MOVQ(argument(c, "m"), rows)
-		a, cp := argument(c, "a"), c.GP64()
+		rows, a, cp := argument(c, "m"), argument(c, "a"), c.GP64()
 		c.MOVQ(cStrip, cp)
 		c.Label(label("rows"))
 		c.CMPQ(rows, operand.Imm(uint64(heights[0])))
