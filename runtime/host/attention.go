@@ -89,6 +89,11 @@ func newAttention(kernel string, b, s, h, g, d int, scale float32, starts []int3
 		panic(fmt.Sprintf("BUG: host.%s: %d query heads on %d key heads, scale %v", kernel, h, g, scale))
 	}
 	mustLen(kernel, "starts", starts, b*s)
+	for i, first := range starts {
+		if first < 0 || int(first) > i%s {
+			panic(fmt.Sprintf("BUG: host.%s: token %d of a row sees keys from %d on", kernel, i%s, first))
+		}
+	}
 	return &attention{
 		kernel: kernel, b: b, s: s, h: h, g: g, d: d, scale: scale, exponent: float32(float64(scale) * math.Log2E),
 		starts: starts, attentionLayout: newAttentionLayout(s, d), ops: &attentionKernels[activeISA],

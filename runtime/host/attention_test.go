@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -238,6 +239,29 @@ func TestAttentionIgnoresUnseen(t *testing.T) {
 		after, _, _ := c.run(p)
 		wantBits(t, "tokens 90 to 150", after[90*32:151*32], before[90*32:151*32])
 	})
+}
+
+func TestAttentionRefuses(t *testing.T) {
+	p := onePool(t)
+	for name, spoil := range map[string]func(c *attentionCase){
+		"a start after its token": func(c *attentionCase) { c.starts[3] = 4 },
+		"a negative start":        func(c *attentionCase) { c.starts[3] = -1 },
+		"too few starts":          func(c *attentionCase) { c.starts = c.starts[1:] },
+		"heads out of groups":     func(c *attentionCase) { c.g = 3 },
+		"a scale of zero":         func(c *attentionCase) { c.scale = 0 },
+		"a short qkv":             func(c *attentionCase) { c.qkv = c.qkv[1:] },
+	} {
+		c := newAttentionCase(rand.New(rand.NewPCG(1, 1)), 1, 10, 4, 2, 8)
+		spoil(c)
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.HasPrefix(text, "BUG: host.Attention") {
+					t.Errorf("%s: %s", name, text)
+				}
+			}()
+			c.run(p)
+		}()
+	}
 }
 
 func BenchmarkAttention(b *testing.B) {
