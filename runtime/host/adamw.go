@@ -37,7 +37,6 @@ func ClipScale(record []float32, sums []float64, norm, scale []float32) {
 type adamWStep struct {
 	scale    float32 // of the gradient
 	gain1    float32 // 1 − β1
-	beta2    float32
 	gain2    float32 // 1 − β2
 	rootBias float32 // 1 / sqrt(1 − β2^t)
 	eps      float32
@@ -48,11 +47,11 @@ type adamWStep struct {
 // AdamW updates a parameter with decoupled weight decay (Loshchilov and Hutter, 2019), by the formulas of torch.optim.AdamW. With
 // g = scale[0]·grad and the rates of the record:
 //
-//	m ← m + (1−β1)·(g − m)    v ← β2·v + (1−β2)·g²
+//	m ← m + (1−β1)·(g − m)    v ← v + (1−β2)·(g² − v)
 //	value ← value − (lr·decay·value + lr/bias1 · m / (sqrt(v)/sqrt(bias2) + ε))
 //
-// The decay is subtracted with the rest, so that the value is rounded once: as a factor 1 − lr·decay it would be off by up to 2⁻²⁵
-// of the value in the same direction every step.
+// Factors close to 1, 1 − lr·decay and β2, would be off by up to 2⁻²⁵ in the same direction every step. So what they leave out is
+// subtracted instead.
 func AdamW(p *Pool, scale, record, grad, value, m, v []float32) {
 	mustLen("AdamW", "grad", grad, len(value))
 	mustLen("AdamW", "m", m, len(value))
@@ -63,7 +62,6 @@ func AdamW(p *Pool, scale, record, grad, value, m, v []float32) {
 	c := adamWStep{
 		scale:    scale[0],
 		gain1:    record[RecordGain1],
-		beta2:    record[RecordBeta2],
 		gain2:    record[RecordGain2],
 		rootBias: float32(1 / math.Sqrt(float64(record[RecordBias2]))),
 		eps:      record[RecordEps],

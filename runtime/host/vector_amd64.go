@@ -187,9 +187,9 @@ func adamWRow(c *adamWStep, grad, value, m, v []float32) {
 	grad, m, v = grad[:len(value)], m[:len(value)], v[:len(value)]
 	switch activeISA {
 	case avx512:
-		adamWRowAVX512(c.scale, c.gain1, c.beta2, c.gain2, c.rootBias, c.eps, c.decay, c.step, grad, value, m, v)
+		adamWRowAVX512(c.scale, c.gain1, c.gain2, c.rootBias, c.eps, c.decay, c.step, grad, value, m, v)
 	case avx2:
-		adamWRowAVX2(c.scale, c.gain1, c.beta2, c.gain2, c.rootBias, c.eps, c.decay, c.step, grad, value, m, v)
+		adamWRowAVX2(c.scale, c.gain1, c.gain2, c.rootBias, c.eps, c.decay, c.step, grad, value, m, v)
 	default:
 		adamWRowPortable(c, grad, value, m, v)
 	}

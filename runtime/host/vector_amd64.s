@@ -1368,18 +1368,17 @@ sum:
 	VZEROUPPER
 	RET
 
-// func adamWRowAVX2(scale float32, gain1 float32, beta2 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
+// func adamWRowAVX2(scale float32, gain1 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·adamWRowAVX2(SB), NOSPLIT, $0-128
 	MOVQ         value_len+64(FP), AX
 	VBROADCASTSS scale+0(FP), Y0
 	VBROADCASTSS gain1+4(FP), Y1
-	VBROADCASTSS beta2+8(FP), Y2
-	VBROADCASTSS gain2+12(FP), Y3
-	VBROADCASTSS rootBias+16(FP), Y4
-	VBROADCASTSS eps+20(FP), Y5
-	VBROADCASTSS decay+24(FP), Y6
-	VBROADCASTSS step+28(FP), Y7
+	VBROADCASTSS gain2+8(FP), Y2
+	VBROADCASTSS rootBias+12(FP), Y3
+	VBROADCASTSS eps+16(FP), Y4
+	VBROADCASTSS decay+20(FP), Y5
+	VBROADCASTSS step+24(FP), Y6
 	MOVQ         grad_base+32(FP), CX
 	MOVQ         value_base+56(FP), DX
 	MOVQ         m_base+80(FP), BX
@@ -1389,25 +1388,25 @@ TEXT ·adamWRowAVX2(SB), NOSPLIT, $0-128
 	JLT          adamWRow_round_end
 
 adamWRow_round:
-	VMOVUPS     (CX)(DI*1), Y8
-	VMOVUPS     (DX)(DI*1), Y9
-	VMOVUPS     (BX)(DI*1), Y10
-	VMOVUPS     (SI)(DI*1), Y11
-	VMULPS      Y0, Y8, Y8
-	VSUBPS      Y10, Y8, Y12
-	VFMADD231PS Y1, Y12, Y10
-	VMOVUPS     Y10, (BX)(DI*1)
-	VMULPS      Y8, Y8, Y8
-	VMULPS      Y2, Y11, Y11
-	VFMADD231PS Y3, Y8, Y11
-	VMOVUPS     Y11, (SI)(DI*1)
-	VSQRTPS     Y11, Y12
-	VFMADD213PS Y5, Y4, Y12
-	VMULPS      Y7, Y10, Y10
-	VDIVPS      Y12, Y10, Y10
-	VFMADD231PS Y6, Y9, Y10
-	VSUBPS      Y10, Y9, Y9
-	VMOVUPS     Y9, (DX)(DI*1)
+	VMOVUPS     (CX)(DI*1), Y7
+	VMOVUPS     (DX)(DI*1), Y8
+	VMOVUPS     (BX)(DI*1), Y9
+	VMOVUPS     (SI)(DI*1), Y10
+	VMULPS      Y0, Y7, Y7
+	VSUBPS      Y9, Y7, Y11
+	VFMADD231PS Y1, Y11, Y9
+	VMOVUPS     Y9, (BX)(DI*1)
+	VMULPS      Y7, Y7, Y7
+	VSUBPS      Y10, Y7, Y7
+	VFMADD231PS Y2, Y7, Y10
+	VMOVUPS     Y10, (SI)(DI*1)
+	VSQRTPS     Y10, Y11
+	VFMADD213PS Y4, Y3, Y11
+	VMULPS      Y6, Y9, Y9
+	VDIVPS      Y11, Y9, Y9
+	VFMADD231PS Y5, Y8, Y9
+	VSUBPS      Y9, Y8, Y8
+	VMOVUPS     Y8, (DX)(DI*1)
 	ADDQ        $0x00000020, DI
 	SUBQ        $0x00000008, AX
 	JGE         adamWRow_round
@@ -1415,28 +1414,28 @@ adamWRow_round:
 adamWRow_round_end:
 	ADDQ         $0x00000008, AX
 	JEQ          adamWRow_done
-	VMOVD        AX, X8
-	VPBROADCASTD X8, Y8
-	VPCMPGTD     rowConstants<>+0(SB), Y8, Y8
-	VMASKMOVPS   (CX)(DI*1), Y8, Y9
-	VMASKMOVPS   (DX)(DI*1), Y8, Y10
-	VMASKMOVPS   (BX)(DI*1), Y8, Y11
-	VMASKMOVPS   (SI)(DI*1), Y8, Y12
-	VMULPS       Y0, Y9, Y9
-	VSUBPS       Y11, Y9, Y0
-	VFMADD231PS  Y1, Y0, Y11
-	VMASKMOVPS   Y11, Y8, (BX)(DI*1)
-	VMULPS       Y9, Y9, Y9
-	VMULPS       Y2, Y12, Y12
-	VFMADD231PS  Y3, Y9, Y12
-	VMASKMOVPS   Y12, Y8, (SI)(DI*1)
-	VSQRTPS      Y12, Y0
-	VFMADD213PS  Y5, Y4, Y0
-	VMULPS       Y7, Y11, Y11
-	VDIVPS       Y0, Y11, Y11
-	VFMADD231PS  Y6, Y10, Y11
-	VSUBPS       Y11, Y10, Y10
-	VMASKMOVPS   Y10, Y8, (DX)(DI*1)
+	VMOVD        AX, X7
+	VPBROADCASTD X7, Y7
+	VPCMPGTD     rowConstants<>+0(SB), Y7, Y7
+	VMASKMOVPS   (CX)(DI*1), Y7, Y8
+	VMASKMOVPS   (DX)(DI*1), Y7, Y9
+	VMASKMOVPS   (BX)(DI*1), Y7, Y10
+	VMASKMOVPS   (SI)(DI*1), Y7, Y11
+	VMULPS       Y0, Y8, Y8
+	VSUBPS       Y10, Y8, Y0
+	VFMADD231PS  Y1, Y0, Y10
+	VMASKMOVPS   Y10, Y7, (BX)(DI*1)
+	VMULPS       Y8, Y8, Y8
+	VSUBPS       Y11, Y8, Y8
+	VFMADD231PS  Y2, Y8, Y11
+	VMASKMOVPS   Y11, Y7, (SI)(DI*1)
+	VSQRTPS      Y11, Y0
+	VFMADD213PS  Y4, Y3, Y0
+	VMULPS       Y6, Y10, Y10
+	VDIVPS       Y0, Y10, Y10
+	VFMADD231PS  Y5, Y9, Y10
+	VSUBPS       Y10, Y9, Y9
+	VMASKMOVPS   Y9, Y7, (DX)(DI*1)
 
 adamWRow_done:
 	VZEROUPPER
@@ -2581,18 +2580,17 @@ sum:
 	VZEROUPPER
 	RET
 
-// func adamWRowAVX512(scale float32, gain1 float32, beta2 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
+// func adamWRowAVX512(scale float32, gain1 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
 // Requires: AVX, AVX512F
 TEXT ·adamWRowAVX512(SB), NOSPLIT, $0-128
 	MOVQ         value_len+64(FP), AX
 	VBROADCASTSS scale+0(FP), Z0
 	VBROADCASTSS gain1+4(FP), Z1
-	VBROADCASTSS beta2+8(FP), Z2
-	VBROADCASTSS gain2+12(FP), Z3
-	VBROADCASTSS rootBias+16(FP), Z4
-	VBROADCASTSS eps+20(FP), Z5
-	VBROADCASTSS decay+24(FP), Z6
-	VBROADCASTSS step+28(FP), Z7
+	VBROADCASTSS gain2+8(FP), Z2
+	VBROADCASTSS rootBias+12(FP), Z3
+	VBROADCASTSS eps+16(FP), Z4
+	VBROADCASTSS decay+20(FP), Z5
+	VBROADCASTSS step+24(FP), Z6
 	MOVQ         grad_base+32(FP), CX
 	MOVQ         value_base+56(FP), DX
 	MOVQ         m_base+80(FP), BX
@@ -2602,25 +2600,25 @@ TEXT ·adamWRowAVX512(SB), NOSPLIT, $0-128
 	JLT          adamWRow_round_end
 
 adamWRow_round:
-	VMOVUPS     (CX)(DI*1), Z8
-	VMOVUPS     (DX)(DI*1), Z9
-	VMOVUPS     (BX)(DI*1), Z10
-	VMOVUPS     (SI)(DI*1), Z11
-	VMULPS      Z0, Z8, Z8
-	VSUBPS      Z10, Z8, Z12
-	VFMADD231PS Z1, Z12, Z10
-	VMOVUPS     Z10, (BX)(DI*1)
-	VMULPS      Z8, Z8, Z8
-	VMULPS      Z2, Z11, Z11
-	VFMADD231PS Z3, Z8, Z11
-	VMOVUPS     Z11, (SI)(DI*1)
-	VSQRTPS     Z11, Z12
-	VFMADD213PS Z5, Z4, Z12
-	VMULPS      Z7, Z10, Z10
-	VDIVPS      Z12, Z10, Z10
-	VFMADD231PS Z6, Z9, Z10
-	VSUBPS      Z10, Z9, Z9
-	VMOVUPS     Z9, (DX)(DI*1)
+	VMOVUPS     (CX)(DI*1), Z7
+	VMOVUPS     (DX)(DI*1), Z8
+	VMOVUPS     (BX)(DI*1), Z9
+	VMOVUPS     (SI)(DI*1), Z10
+	VMULPS      Z0, Z7, Z7
+	VSUBPS      Z9, Z7, Z11
+	VFMADD231PS Z1, Z11, Z9
+	VMOVUPS     Z9, (BX)(DI*1)
+	VMULPS      Z7, Z7, Z7
+	VSUBPS      Z10, Z7, Z7
+	VFMADD231PS Z2, Z7, Z10
+	VMOVUPS     Z10, (SI)(DI*1)
+	VSQRTPS     Z10, Z11
+	VFMADD213PS Z4, Z3, Z11
+	VMULPS      Z6, Z9, Z9
+	VDIVPS      Z11, Z9, Z9
+	VFMADD231PS Z5, Z8, Z9
+	VSUBPS      Z9, Z8, Z8
+	VMOVUPS     Z8, (DX)(DI*1)
 	ADDQ        $0x00000040, DI
 	SUBQ        $0x00000010, AX
 	JGE         adamWRow_round
@@ -2628,28 +2626,28 @@ adamWRow_round:
 adamWRow_round_end:
 	ADDQ         $0x00000010, AX
 	JEQ          adamWRow_done
-	VMOVD        AX, X8
-	VPBROADCASTD X8, Z8
-	VPCMPGTD     rowConstants<>+0(SB), Z8, K1
-	VMOVUPS.Z    (CX)(DI*1), K1, Z8
-	VMOVUPS.Z    (DX)(DI*1), K1, Z9
-	VMOVUPS.Z    (BX)(DI*1), K1, Z10
-	VMOVUPS.Z    (SI)(DI*1), K1, Z11
-	VMULPS       Z0, Z8, Z8
-	VSUBPS       Z10, Z8, Z0
-	VFMADD231PS  Z1, Z0, Z10
-	VMOVUPS      Z10, K1, (BX)(DI*1)
-	VMULPS       Z8, Z8, Z8
-	VMULPS       Z2, Z11, Z11
-	VFMADD231PS  Z3, Z8, Z11
-	VMOVUPS      Z11, K1, (SI)(DI*1)
-	VSQRTPS      Z11, Z0
-	VFMADD213PS  Z5, Z4, Z0
-	VMULPS       Z7, Z10, Z10
-	VDIVPS       Z0, Z10, Z10
-	VFMADD231PS  Z6, Z9, Z10
-	VSUBPS       Z10, Z9, Z9
-	VMOVUPS      Z9, K1, (DX)(DI*1)
+	VMOVD        AX, X7
+	VPBROADCASTD X7, Z7
+	VPCMPGTD     rowConstants<>+0(SB), Z7, K1
+	VMOVUPS.Z    (CX)(DI*1), K1, Z7
+	VMOVUPS.Z    (DX)(DI*1), K1, Z8
+	VMOVUPS.Z    (BX)(DI*1), K1, Z9
+	VMOVUPS.Z    (SI)(DI*1), K1, Z10
+	VMULPS       Z0, Z7, Z7
+	VSUBPS       Z9, Z7, Z0
+	VFMADD231PS  Z1, Z0, Z9
+	VMOVUPS      Z9, K1, (BX)(DI*1)
+	VMULPS       Z7, Z7, Z7
+	VSUBPS       Z10, Z7, Z7
+	VFMADD231PS  Z2, Z7, Z10
+	VMOVUPS      Z10, K1, (SI)(DI*1)
+	VSQRTPS      Z10, Z0
+	VFMADD213PS  Z4, Z3, Z0
+	VMULPS       Z6, Z9, Z9
+	VDIVPS       Z0, Z9, Z9
+	VFMADD231PS  Z5, Z8, Z9
+	VSUBPS       Z9, Z8, Z8
+	VMOVUPS      Z8, K1, (DX)(DI*1)
 
 adamWRow_done:
 	VZEROUPPER

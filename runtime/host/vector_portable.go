@@ -207,7 +207,7 @@ func adamWRowPortable(c *adamWStep, grad, value, m, v []float32) {
 	for i := range value {
 		g := grad[i] * c.scale
 		m[i] += (g - m[i]) * c.gain1
-		v[i] = v[i]*c.beta2 + c.gain2*g*g
+		v[i] += c.gain2 * (g*g - v[i])
 		root := float32(math.Sqrt(float64(v[i])))
 		value[i] -= c.decay*value[i] + c.step*m[i]/(root*c.rootBias+c.eps)
 	}

@@ -82,7 +82,7 @@ func swigluGradRowAVX2(s float32, gate []float32, up []float32, da []float32, dg
 // adamWRowAVX2 is adamWRowPortable with AVX2.
 //
 //go:noescape
-func adamWRowAVX2(scale float32, gain1 float32, beta2 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
+func adamWRowAVX2(scale float32, gain1 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
 
 // addAVX512 is addPortable with AVX-512.
 //
@@ -162,4 +162,4 @@ func swigluGradRowAVX512(s float32, gate []float32, up []float32, da []float32, 
 // adamWRowAVX512 is adamWRowPortable with AVX-512.
 //
 //go:noescape
-func adamWRowAVX512(scale float32, gain1 float32, beta2 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)
+func adamWRowAVX512(scale float32, gain1 float32, gain2 float32, rootBias float32, eps float32, decay float32, step float32, grad []float32, value []float32, m []float32, v []float32)

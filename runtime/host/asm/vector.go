@@ -200,8 +200,8 @@ func rotations(c *build.Context, s isa) {
 // adamWRow: see AdamW in package host.
 func adamWRow(c *build.Context, s isa) {
 	r := newRow(c, s, "adamWRow",
-		"func(scale, gain1, beta2, gain2, rootBias, eps, decay, step float32, grad, value, m, v []float32)", "value")
-	clip, gain1, beta2, gain2 := r.scalar("scale"), r.scalar("gain1"), r.scalar("beta2"), r.scalar("gain2")
+		"func(scale, gain1, gain2, rootBias, eps, decay, step float32, grad, value, m, v []float32)", "value")
+	clip, gain1, gain2 := r.scalar("scale"), r.scalar("gain1"), r.scalar("gain2")
 	rootBias, eps, decay, step := r.scalar("rootBias"), r.scalar("eps"), r.scalar("decay"), r.scalar("step")
 	grad, value, m, v := r.slice("grad"), r.slice("value"), r.slice("m"), r.slice("v")
 	r.loop("adamWRow", 1, func() {
@@ -213,7 +213,7 @@ func adamWRow(c *build.Context, s isa) {
 		c.VFMADD231PS(gain1, d, mean)
 		r.store(mean, m)
 		c.VMULPS(g, g, g)
-		c.VMULPS(beta2, square, square)
+		c.VSUBPS(square, g, g)
 		c.VFMADD231PS(gain2, g, square)
 		r.store(square, v)
 		c.VSQRTPS(square, d)

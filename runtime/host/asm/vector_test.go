@@ -211,7 +211,7 @@ func TestAdamWKernels(t *testing.T) {
 				v[i] *= v[i]
 			}
 			x, mean, square := slices.Clone(value), slices.Clone(m), slices.Clone(v)
-			k.do("adamWRow", float32(0.5), float32(0.125), float32(0.75), float32(0.25), float32(2), float32(1e-3), float32(0.0625),
+			k.do("adamWRow", float32(0.5), float32(0.125), float32(0.25), float32(2), float32(1e-3), float32(0.0625),
 				float32(0.03125), grad, x, mean, square)
 			form := func(i int) (x, mean, square float64) {
 				g := float64(grad[i]) / 2
