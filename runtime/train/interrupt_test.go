@@ -59,7 +59,7 @@ func TestInterruptedRunsEndWithTheSameBits(t *testing.T) {
 	program := testProgram(0.01)
 	dir, text := newCheckpoint(t, program), corpus(t)
 	// Enough steps that a signal sent at the first comes before the last, whatever the machine does meanwhile.
-	line := "train --checkpoint " + dir + " --data " + text + " --steps 90 --accumulate 4 --save-every 20 --lr 0.01 --out "
+	line := "train --checkpoint " + dir + " --data " + text + " --steps 90 --accumulate 4 --save-every 20 --lr 0.01 --val-fraction 0.2 --out "
 	whole := filepath.Join(t.TempDir(), "whole")
 	must(t, program, line+whole)
 
@@ -70,6 +70,7 @@ func TestInterruptedRunsEndWithTheSameBits(t *testing.T) {
 		code    int // exit status; 0: killed
 		message bool
 	}{
+		{"SIGTERM before the first step", "data: ", syscall.SIGTERM, 143, true},
 		{"SIGTERM", "step 5/90", syscall.SIGTERM, 143, true},
 		{"Ctrl-C", "step 50/90", syscall.SIGINT, 130, true},
 		{"kill -9 after a checkpoint", "step 25/90", syscall.SIGKILL, 0, false},

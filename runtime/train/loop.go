@@ -177,8 +177,12 @@ func (t *trainer) interrupted(code int) error {
 	return &status{code: code}
 }
 
-// openEvents opens the event log of the run, cut off after the step that the run begins at.
+// openEvents opens the event log of the run, cut off after the step that the run begins at. A run that begins at the
+// beginning, also for a second time, has an empty log.
 func openEvents(out string, step int) (*metrics.Events, error) {
+	if step == 0 {
+		step = -1
+	}
 	return metrics.OpenEvents(filepath.Join(out, eventLog), step)
 }
 

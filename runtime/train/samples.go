@@ -1,6 +1,7 @@
 package train
 
 import (
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -42,7 +43,8 @@ type samples struct {
 	batch      data.Batch // handed out
 }
 
-// openSamples reads the data of a run with the tokenizer of a checkpoint folder.
+// openSamples reads the data of a run with the tokenizer of a checkpoint folder. The path of the data becomes absolute,
+// so that the run can be taken up from another folder.
 func openSamples(m Manifest, o *options, dir string) (*samples, error) {
 	t, err := loadTokenizer(dir, m)
 	if err != nil {
@@ -50,6 +52,10 @@ func openSamples(m Manifest, o *options, dir string) (*samples, error) {
 	}
 	text, err := o.data.open(t, m)
 	if err != nil {
+		return nil, err
+	}
+	if o.data.path, err = filepath.Abs(o.data.path); err != nil {
+		text.Close()
 		return nil, err
 	}
 	train, validation, err := text.Split(m.Seq, o.valFraction, o.seed)

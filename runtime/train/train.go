@@ -64,9 +64,6 @@ func begin(cmd *cobra.Command, program Program, o *options) error {
 	if err != nil {
 		return err
 	}
-	if o.data.path, err = filepath.Abs(o.data.path); err != nil {
-		return err
-	}
 	t := &trainer{options: o, samples: samples, form: form, state: state{
 		Options: kept(cmd), Checkpoint: from, Data: samples.text.Fingerprint(), Plan: planOf(program.Manifest),
 	}}

@@ -277,6 +277,21 @@ func TestResumeAfterTheFirstHalf(t *testing.T) {
 	refuse(t, program, 2, "train --out "+whole+" --resume="+filepath.Join(whole, "step-4"), "step-8", "another --out")
 }
 
+// A run remembers its data by an absolute path.
+func TestResumeFromAnotherFolder(t *testing.T) {
+	program := testProgram(0)
+	dir, text, out := newCheckpoint(t, program), corpus(t), filepath.Join(t.TempDir(), "run")
+	t.Chdir(filepath.Dir(text))
+	must(t, program, "train --steps 2 --save-every 1 --checkpoint "+dir+" --out "+out+" --data "+filepath.Base(text))
+	if err := os.RemoveAll(filepath.Join(out, "step-2")); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if got := must(t, program, "train --resume --out "+out); !strings.Contains(got, "going on after step 1 from "+filepath.Join(out, "step-1")) {
+		t.Errorf("output %q", got)
+	}
+}
+
 // At a constant rate a run can be made longer.
 func TestResumeWithMoreSteps(t *testing.T) {
 	program := testProgram(0)
