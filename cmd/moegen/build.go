@@ -17,7 +17,7 @@ func buildCommand() *cobra.Command {
 	output.flags.StringVarP(&out, "output", "o", "", "the binary (needed)")
 	output.flags.BoolVar(&force, "force", false, "replace the binary if it exists")
 	cmd := &cobra.Command{
-		Use:   "build NAME|DIR|config.json --seq N [flags] -o BIN",
+		Use:   "build NAME|DIR|config.json [flags] -o BIN",
 		Short: "Build a training binary",
 		Long: `Build the training binary of a model: static, for Linux on amd64, the same bytes wherever it is built with the
 same Go. It needs a Go toolchain (` + testedGo + `) and no network.`,

@@ -14,7 +14,7 @@ func emitCommand() *cobra.Command {
 	output := newFlagGroup("Output")
 	output.flags.StringVarP(&out, "output", "o", "", "new folder for the module (needed)")
 	cmd := &cobra.Command{
-		Use:   "emit NAME|DIR|config.json --seq N [flags] -o DIR",
+		Use:   "emit NAME|DIR|config.json [flags] -o DIR",
 		Short: "Write the Go module of a training binary",
 		Long: `Write the Go module that build compiles: one function for every kind of layer, one call for every kernel, its
 own copy of the runtime, and third parties. It builds without network and without moegen; its README says how.`,

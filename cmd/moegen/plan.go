@@ -19,7 +19,7 @@ func planCommand() *cobra.Command {
 	output.flags.BoolVar(&every, "buffers", false, "list every buffer")
 	output.flags.BoolVar(&asJSON, "json", false, "print JSON, with every buffer")
 	cmd := &cobra.Command{
-		Use:   "plan NAME|DIR|config.json --seq N [flags]",
+		Use:   "plan NAME|DIR|config.json [flags]",
 		Short: "Show the memory and the work of a training binary before it is built",
 		Long: `Show what a training binary will take: parameters, floating-point operations a token, and where every byte of
 a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.`,

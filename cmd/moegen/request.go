@@ -14,18 +14,19 @@ import (
 // requestFlags are the flags of the commands that plan a program: what is fixed when a binary is built.
 type requestFlags struct {
 	request gen.Request
-	ep      int
 	dump    string
 }
+
+// defaultSeq is the length that the field measures with.
+const defaultSeq = 4096
 
 func (f *requestFlags) group() flagGroup {
 	g := newFlagGroup("What is fixed when a binary is built")
 	g.flags.StringVar(&f.request.Target, "target", "cpu", "what the binary runs on: cpu")
-	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (needed)")
+	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (default: 4096, or all the positions of the model if it has fewer)")
 	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
 	g.flags.StringVar(&f.request.DType, "dtype", "f32", "arithmetic and storage: f32")
-	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks; on cpu they share one process")
-	g.flags.IntVar(&f.ep, "ep", 0, "ranks that share the experts of a layer (default: all of them)")
+	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeNone),
 		"what backward computes again instead of keeping it: none, up (the experts' up-projection) or block (whole layers)")
 	return g
@@ -40,13 +41,6 @@ func (f *requestFlags) dumpGroup() flagGroup {
 
 // plan loads the model that the argument names and runs the passes.
 func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, error) {
-	if !cmd.Flags().Changed("seq") {
-		return nil, fmt.Errorf("%s needs --seq, the tokens of a sequence; see %s --help", cmd.Name(), cmd.CommandPath())
-	}
-	if f.ep != 0 && f.ep != f.request.GPUs {
-		return nil, fmt.Errorf("--ep %d is not --gpus %d: the ranks of one process share the experts among all of them; leave --ep out",
-			f.ep, f.request.GPUs)
-	}
 	if f.dump != "" {
 		if err := refuseExisting(f.dump); err != nil {
 			return nil, err
@@ -57,6 +51,9 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 		return nil, err
 	}
 	f.request.Model = m
+	if !cmd.Flags().Changed("seq") {
+		f.request.Seq = min(defaultSeq, m.Facts.MaxSeq)
+	}
 	var dumps gen.Files
 	var collect func(gen.Dump)
 	if f.dump != "" {
