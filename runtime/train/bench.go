@@ -161,7 +161,7 @@ func median(values []float64) float64 {
 }
 
 func (r *benchReport) print(cmd *cobra.Command) {
-	rows := []struct{ name, value string }{
+	printTable(cmd, [][2]string{
 		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s kernels on %d cores",
 			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.CPUPath, r.Cores)},
 		{"tokens/s", metrics.Count(int64(r.TokensPerSecond + 0.5))},
@@ -172,10 +172,7 @@ func (r *benchReport) print(cmd *cobra.Command) {
 		{"step goes to", fmt.Sprintf("%.0f %% GEMM, %.0f %% attention, %.0f %% the rest", 100*r.Shares.GEMM, 100*r.Shares.Attention, 100*r.Shares.Rest)},
 		{"memory", fmt.Sprintf("%s at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
 		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
-	}
-	for _, row := range rows {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-13s %s\n", row.name, row.value)
-	}
+	})
 }
 
 // shares says where the time of a step goes, as parts of 1, the mean over the ranks.

@@ -167,15 +167,13 @@ func textOf(t *tokenizer.Tokenizer) func(token int32) []byte {
 }
 
 func (r *evalReport) print(cmd *cobra.Command) {
-	rows := []struct{ name, value string }{
+	rows := [][2]string{
 		{"loss", fmt.Sprintf("%.4f nats a token, over %s tokens", r.Loss, metrics.Count(int64(r.Targets)))},
 		{"perplexity", fmt.Sprintf("%.4g", r.Perplexity)},
 		{"bits per byte", fmt.Sprintf("%.4f, over %s bytes", r.BitsPerByte, metrics.Count(int64(r.Bytes)))},
 	}
 	if r.BigramBits != nil {
-		rows = append(rows, struct{ name, value string }{"bigram", fmt.Sprintf("%.4f bits per byte: the entropy of a byte given the one before", *r.BigramBits)})
+		rows = append(rows, [2]string{"bigram", fmt.Sprintf("%.4f bits per byte: the entropy of a byte given the one before", *r.BigramBits)})
 	}
-	for _, row := range rows {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-14s %s\n", row.name, row.value)
-	}
+	printTable(cmd, rows)
 }

@@ -44,7 +44,7 @@ func thisMachine() machine { return machine{host.Path(), runtime.GOMAXPROCS(0)} 
 
 func printInfo(cmd *cobra.Command, m Manifest) {
 	here := thisMachine()
-	rows := []struct{ name, value string }{
+	printTable(cmd, [][2]string{
 		{"model", m.Model + " (" + m.Architecture + ")"},
 		{"parameters", fmt.Sprintf("%s, of which a token uses %s", metrics.Count(m.Parameters), metrics.Count(m.ActiveParameters))},
 		{"layers", fmt.Sprintf("%d, %d experts, top %d", m.Layers, m.Experts, m.TopK)},
@@ -56,9 +56,17 @@ func printInfo(cmd *cobra.Command, m Manifest) {
 		{"this machine", fmt.Sprintf("%s kernels on %d cores", here.CPUPath, here.Cores)},
 		{"made by", fmt.Sprintf("moegen %s, %s", m.Version, m.GoVersion)},
 		{"plan", m.PlanHash},
+	})
+}
+
+// printTable prints rows of a name and a value.
+func printTable(cmd *cobra.Command, rows [][2]string) {
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row[0]))
 	}
 	for _, row := range rows {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-15s %s\n", row.name, row.value)
+		fmt.Fprintf(cmd.OutOrStdout(), "%-*s  %s\n", width, row[0], row[1])
 	}
 }
 
