@@ -30,7 +30,7 @@ bench: ## speed of kernels and of whole steps; docs/benchmarks.md has results
 
 bench-gemm: ## matrix products beside those of NumPy and PyTorch (PYTHON: an interpreter that has both)
 	$(GO) test -run '^$$' -bench 'GEMM|Grouped' ./runtime/host
-	$(PYTHON) scripts/gemm_peers.py
+	$(PYTHON) scripts/peers/gemm_peers.py
 
 generate: ## assembly of the host kernels, written anew by its generator
 	$(GO) generate ./runtime/host

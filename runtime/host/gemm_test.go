@@ -167,7 +167,7 @@ func measure(b *testing.B, flops int, run func()) {
 	b.ReportMetric(float64(flops)/float64(best), "GFLOP/s")
 }
 
-// BenchmarkGEMM is the three products of a linear layer at 1024³, on one core and on two. scripts/gemm_peers.py has the
+// BenchmarkGEMM is the three products of a linear layer at 1024³, on one core and on two. scripts/peers/gemm_peers.py has the
 // same products by other libraries.
 func BenchmarkGEMM(b *testing.B) {
 	const n = 1024

@@ -101,7 +101,7 @@ func TestGrouped(t *testing.T) {
 }
 
 // BenchmarkGrouped is the three products of the experts of two small models, 128 rows an expert give or take a half.
-// scripts/gemm_peers.py has the same products by other libraries.
+// scripts/peers/gemm_peers.py has the same products by other libraries.
 func BenchmarkGrouped(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, s := range []struct{ l, n, k int }{{16, 128, 128}, {16, 128, 64}, {32, 512, 512}, {32, 512, 256}} {
