@@ -1,0 +1,22 @@
+// Package arith is the arithmetic of an H100 as pure functions over bit patterns: what the simulator's instructions
+// compute, bit for bit.
+//
+//   - round.go: the formats and the one place where a value is rounded to one of them
+//   - f32.go, f64.go, half.go, minmax.go: add, mul, fma, division, square root, min, max, comparisons
+//   - convert.go, fp8.go: conversions among floats and integers
+//   - approx.go, mufu.go, mufu_tables.go: the special function unit (ex2, lg2, rcp, rsqrt, sqrt, tanh, sin, cos)
+//   - tensor.go, tensor_exact.go: dot products of the tensor core (wgmma, mma.sync)
+//   - atomic.go: the additions of atom, red and bulk reductions
+//
+// Values travel as the bits a register holds: float32 and bf16x2 in a uint32, f16 and bf16 in a uint16. An operation that
+// yields NaN yields the hardware's: 7FFFFFFF in float32, 7FFF in f16 and bf16, 7FFFFFFFFFFFFFFF never (float64 keeps its
+// operand's payload, see f64.go).
+//
+// The general method, for every format narrower than float64: widen the operands (exact), compute in float64 with
+// the last bit made odd where the result is not exact, round once to the target. A product of two float32 is exact in
+// float64, and a value of 53 bits rounded to odd still rounds correctly to 24 bits or fewer in every mode, because it
+// has at least two bits more (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+//
+// Sources: PTX ISA 9.1 for what it fixes; the results of an H100 where it leaves the result open. Recorded results of
+// the hardware are in testdata and are reproduced in every bit.
+package arith

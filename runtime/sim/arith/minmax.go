@@ -1,0 +1,119 @@
+package arith
+
+import "math"
+
+// MinMax is a min or max instruction with its modifiers. -0 is smaller than +0.
+type MinMax struct {
+	Max     bool
+	NaN     bool // .NaN: a NaN operand makes the result NaN; otherwise the other operand wins
+	XorSign bool // .xorsign.abs: magnitudes are compared, the result's sign is the product's
+	FTZ     bool // subnormal operands count as zeros
+}
+
+// F32 works on float32.
+func (o MinMax) F32(a, b uint32) uint32 {
+	if o.FTZ {
+		a, b = Flush32(a), Flush32(b)
+	}
+	return uint32(o.of(&f32, uint64(a), uint64(b)))
+}
+
+// F64 works on float64.
+func (o MinMax) F64(a, b uint64) uint64 { return o.of(&f64, a, b) }
+
+// Half works on f16 and bf16.
+func (o MinMax) Half(h Half, a, b uint16) uint16 {
+	m := Mode{FTZ: o.FTZ}
+	return uint16(o.of(h.format(), uint64(h.in(a, m)), uint64(h.in(b, m))))
+}
+
+// Half2 works on f16x2 and bf16x2.
+func (o MinMax) Half2(h Half, a, b uint32) uint32 {
+	return pair(o.Half(h, uint16(a>>16), uint16(b>>16)), o.Half(h, uint16(a), uint16(b)))
+}
+
+func (o MinMax) of(f *format, a, b uint64) uint64 {
+	sign := (a ^ b) & f.sign
+	aNaN, bNaN := a&^f.sign > f.inf, b&^f.sign > f.inf
+	if o.XorSign {
+		a, b = a&^f.sign, b&^f.sign
+	}
+	r := a
+	switch {
+	case aNaN && bNaN, o.NaN && (aNaN || bNaN):
+		return f.nan
+	case aNaN:
+		r = b
+	case bNaN:
+	case f.less(a, b) == o.Max:
+		r = b
+	}
+	if o.XorSign {
+		r |= sign
+	}
+	return r
+}
+
+// less orders two numbers by their bits, -0 before +0.
+func (f *format) less(a, b uint64) bool {
+	if a&f.sign != 0 {
+		return b&f.sign == 0 || b < a
+	}
+	return b&f.sign == 0 && a < b
+}
+
+// Compare is the comparison of a setp or set instruction on floats.
+type Compare uint8
+
+const (
+	EQ Compare = iota // the ordered ones are false when an operand is NaN
+	NE
+	LT
+	LE
+	GT
+	GE
+	EQU // the unordered ones are true when an operand is NaN
+	NEU
+	LTU
+	LEU
+	GTU
+	GEU
+	NUM // neither is NaN
+	NAN // either is NaN
+)
+
+// Holds compares two values of any format: widening is exact.
+func (c Compare) Holds(a, b float64) bool {
+	unordered := a != a || b != b
+	switch c {
+	case NUM:
+		return !unordered
+	case NAN:
+		return unordered
+	}
+	if unordered {
+		return c >= EQU
+	}
+	switch c {
+	case EQ, EQU:
+		return a == b
+	case NE, NEU:
+		return a != b
+	case LT, LTU:
+		return a < b
+	case LE, LEU:
+		return a <= b
+	case GT, GTU:
+		return a > b
+	}
+	return a >= b
+}
+
+// Value32 widens float32 bits for Holds.
+func Value32(u uint32) float64 { return value(u) }
+
+// Value64 gives float64 bits for Holds.
+func Value64(u uint64) float64 { return math.Float64frombits(u) }
+
+// Value widens f16 or bf16 bits for Holds.
+func (h Half) Value(x uint16) float64 { return h.value(x) }
