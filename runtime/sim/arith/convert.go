@@ -2,14 +2,8 @@ package arith
 
 import "math"
 
-// F32FromBF16 is cvt.f32.bf16: exact, NaN32 for NaN.
-func F32FromBF16(x uint16) uint32 {
-	u := uint32(x) << 16
-	if u&abs32 > inf32 {
-		return NaN32
-	}
-	return u
-}
+// F32FromBF16 is cvt.f32.bf16: exact, a NaN keeps its bits.
+func F32FromBF16(x uint16) uint32 { return uint32(x) << 16 }
 
 // F32FromF16 is cvt.f32.f16: exact, NaN32 for NaN.
 func F32FromF16(x uint16) uint32 {
@@ -37,14 +31,15 @@ func CvtBF16(u uint32) uint16 {
 func CvtBF16x2(a, b uint32) uint32 { return pair(CvtBF16(a), CvtBF16(b)) }
 
 // CvtTF32 is cvt.rna.tf32.f32: to 10 fraction bits, ties away from zero. A NaN is only cut, so that 7F800001 becomes
-// infinity, as on hardware; with satfinite an infinity becomes the largest finite number.
+// infinity, as on hardware; satfinite takes one unit off infinities and NaNs, so that the former become the largest
+// finite number.
 func CvtTF32(u uint32, satfinite bool) uint32 {
 	if u&abs32 < inf32 {
 		u += 0x1000
 	}
 	u &^= 0x1FFF
-	if satfinite && u&abs32 == inf32 {
-		return u&0x80000000 | 0x7F7FE000
+	if satfinite && u&abs32 >= inf32 {
+		return u - 0x2000
 	}
 	return u
 }
@@ -71,18 +66,21 @@ func narrow(f *format, x float64, m Mode) uint64 {
 	return r
 }
 
-// F32FromF64 is cvt.{rn,rz,rm,rp}{.ftz}{.sat}.f32.f64.
+// F32FromF64 is cvt.{rn,rz,rm,rp}{.ftz}{.sat}.f32.f64. A NaN keeps its sign and the upper bits of its payload, and becomes quiet.
 func F32FromF64(u uint64, m Mode) uint32 {
+	if isNaN64(u) {
+		return m.out(uint32(u>>32)&0x80000000 | 0x7FC00000 | uint32(u>>29)&0x7FFFFF)
+	}
 	return m.out(uint32(f32.round(math.Float64frombits(u), m.Round)))
 }
 
-// F64FromF32 is cvt.f64.f32: exact. A NaN keeps its sign and payload and becomes quiet.
+// F64FromF32 is cvt{.ftz}.f64.f32: exact. A NaN keeps its sign and payload and becomes quiet; with .ftz it is NaN32 before.
 func F64FromF32(u uint32, ftz bool) uint64 {
 	if ftz {
-		u = Flush32(u)
+		u = F32FromF32(u, Mode{FTZ: true})
 	}
 	if u&abs32 > inf32 {
-		return uint64(u&0x80000000)<<32 | 0x7FF8000000000000 | uint64(u&0x7FFFFF)<<29
+		return uint64(u&0x80000000)<<32 | quiet64 | uint64(u&0x7FFFFF)<<29
 	}
 	return math.Float64bits(value(u))
 }
@@ -124,7 +122,15 @@ func RoundToInt32(u uint32, m Mode) uint32 {
 	return m.out(bits32(float32(integral(value(m.in(u)), m.Round))))
 }
 
-// IntFromFloat is cvt.{rni,rzi,rmi,rpi} from a float of any format (widened: exact) to an integer of the given width, 8 to 64
+// IntFromF64 is cvt.{rni,rzi,rmi,rpi} from float64, with the range of IntFromFloat; NaN gives the sign bit alone.
+func IntFromF64(u uint64, r Rounding, width int, signed bool) uint64 {
+	if isNaN64(u) {
+		return 1 << (width - 1)
+	}
+	return IntFromFloat(math.Float64frombits(u), r, width, signed)
+}
+
+// IntFromFloat is cvt.{rni,rzi,rmi,rpi} from float32, f16 or bf16 (widened: exact) to an integer of the given width, 8 to 64
 // bits. The result is clamped to the integer's range; NaN gives 0, or 8000000000000000 for 64 bits.
 func IntFromFloat(x float64, r Rounding, width int, signed bool) uint64 {
 	if x != x {
@@ -152,3 +158,6 @@ func IntFromFloat(x float64, r Rounding, width int, signed bool) uint64 {
 	}
 	return uint64(x)
 }
+
+// F32FromF32 is cvt{.ftz}{.sat}.f32.f32: no rounding, only the modifiers; NaN32 for NaN.
+func F32FromF32(u uint32, m Mode) uint32 { return m.out(bits32(math.Float32frombits(m.in(u)))) }

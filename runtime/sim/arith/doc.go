@@ -9,8 +9,7 @@
 //   - atomic.go: the additions of atom, red and bulk reductions
 //
 // Values travel as the bits a register holds: float32 and bf16x2 in a uint32, f16 and bf16 in a uint16. An operation that
-// yields NaN yields the hardware's: 7FFFFFFF in float32, 7FFF in f16 and bf16, 7FFFFFFFFFFFFFFF never (float64 keeps its
-// operand's payload, see f64.go).
+// yields NaN yields the hardware's: 7FFFFFFF in float32, 7FFF in f16 and bf16, an operand's in float64 (f64.go).
 //
 // The general method, for every format narrower than float64: widen the operands (exact), compute in float64 with
 // the last bit made odd where the result is not exact, round once to the target. A product of two float32 is exact in

@@ -76,7 +76,7 @@ func (h Half) out(x float64, m Mode) uint16 {
 	if m.Sat {
 		return h.saturate(r)
 	}
-	if m.Relu && r > 0x8000 {
+	if m.Relu && r >= 0x8000 {
 		return 0
 	}
 	return r

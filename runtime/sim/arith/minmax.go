@@ -18,8 +18,13 @@ func (o MinMax) F32(a, b uint32) uint32 {
 	return uint32(o.of(&f32, uint64(a), uint64(b)))
 }
 
-// F64 works on float64.
-func (o MinMax) F64(a, b uint64) uint64 { return o.of(&f64, a, b) }
+// F64 works on float64. Of two NaN the first is kept, made quiet.
+func (o MinMax) F64(a, b uint64) uint64 {
+	if isNaN64(a) && isNaN64(b) {
+		return a | quiet64
+	}
+	return o.of(&f64, a, b)
+}
 
 // Half works on f16 and bf16.
 func (o MinMax) Half(h Half, a, b uint16) uint16 {
@@ -117,3 +122,38 @@ func Value64(u uint64) float64 { return math.Float64frombits(u) }
 
 // Value widens f16 or bf16 bits for Holds.
 func (h Half) Value(x uint16) float64 { return h.value(x) }
+
+// Class is a test of testp.
+type Class uint8
+
+const (
+	Finite     Class = iota // neither infinite nor NaN
+	Infinite                // ±∞
+	Number                  // not NaN
+	NotANumber              // NaN
+	Normal                  // finite and not subnormal; zero counts as normal
+	Subnormal               // subnormal, not zero
+)
+
+// Holds32 is testp on float32.
+func (c Class) Holds32(u uint32) bool { return c.of(&f32, uint64(u)) }
+
+// Holds64 is testp on float64.
+func (c Class) Holds64(u uint64) bool { return c.of(&f64, u) }
+
+func (c Class) of(f *format, u uint64) bool {
+	u &^= f.sign
+	switch c {
+	case Finite:
+		return u < f.inf
+	case Infinite:
+		return u == f.inf
+	case Number:
+		return u <= f.inf
+	case NotANumber:
+		return u > f.inf
+	case Normal:
+		return u < f.inf && (u>>f.man != 0 || u == 0)
+	}
+	return u>>f.man == 0 && u != 0
+}

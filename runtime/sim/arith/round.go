@@ -36,7 +36,7 @@ type format struct {
 }
 
 var (
-	f64  = format{52, 1023, 1 << 63, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, NaN64}
+	f64  = format{52, 1023, 1 << 63, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, quiet64}
 	f32  = format{23, 127, 1 << 31, 0x7F7FFFFF, 0x7F800000, 0x7FFFFFFF}
 	f16  = format{10, 15, 1 << 15, 0x7BFF, 0x7C00, 0x7FFF}
 	bf16 = format{7, 127, 1 << 15, 0x7F7F, 0x7F80, 0x7FFF}
