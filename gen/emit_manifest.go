@@ -204,6 +204,9 @@ func initialisation(i ir.Init) *jen.Statement {
 	if i.Kind == "normal" {
 		fields = append(fields, field("Std", jen.Lit(i.Std)))
 	}
+	if i.ZeroRows != nil {
+		fields = append(fields, field("ZeroRows", ints(i.ZeroRows)))
+	}
 	return jen.Qual(checkpointPath, "Init").Values(fields...)
 }
 

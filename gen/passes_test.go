@@ -14,7 +14,7 @@ import (
 )
 
 // toyConfig is the smallest model in which everything occurs: grouped queries, biases, a dense layer between
-// expert layers, the auxiliary loss, tied embeddings.
+// expert layers, the auxiliary loss, tied embeddings, a padding token.
 const toyConfig = `{
   "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
   "vocab_size": 11, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 3,
@@ -22,7 +22,7 @@ const toyConfig = `{
   "max_position_embeddings": 32, "initializer_range": 0.3, "rms_norm_eps": 1e-6,
   "rope_theta": 10000.0, "tie_word_embeddings": true, "attention_bias": true,
   "mlp_only_layers": [1], "decoder_sparse_step": 1, "num_experts": 4, "num_experts_per_tok": 2,
-  "moe_intermediate_size": 6, "norm_topk_prob": true, "output_router_logits": true,
+  "moe_intermediate_size": 6, "pad_token_id": 4, "norm_topk_prob": true, "output_router_logits": true,
   "router_aux_loss_coef": 0.1
 }`
 

@@ -64,7 +64,7 @@ func (f *fixture) model(aux bool) []*Value {
 	cos, sin := b.RopeTable(modelSeq, []float64{0.7}, 1)
 
 	b.Section = "embed"
-	x := b.Embedding("x", tokens, table)
+	x := b.Embedding("x", tokens, table, -1)
 	b.Section = "layers.0"
 	y := b.RMSNorm("norm1", x, f.weight("norm1.w", false, modelHidden), 1e-3)
 	qkv := b.Linear("qkv", y, f.weight("qkv.w", false, (modelHeads+2)*modelHeadDim, modelHidden), f.weight("qkv.b", false, (modelHeads+2)*modelHeadDim))

@@ -44,7 +44,7 @@ func equivalences() []equivalence {
 	})
 	one("embedding_grad", "accumulating", func(f *fixture) (got, want []*Value) {
 		tokens, dy, grad := f.below("tokens", Fixed(I32, 6), 0, 4), f.random("dy", 6, 3), f.random("grad", 5, 3)
-		attrs := Attrs{{"vocab", 5}}
+		attrs := Attrs{{"vocab", 5}, {"padding", 2}}
 		plain := f.Op(embeddingGrad, "p", attrs, tokens, dy, nil, nil)[0]
 		return f.Op(embeddingGrad, "y", attrs, tokens, dy, grad, f.record()), []*Value{accumulated(f, plain, grad)}
 	})

@@ -120,7 +120,7 @@ func gradientCases() []gradientCase {
 
 	one("add", "", func(f *fixture) *Node { return f.Add("y", f.random("a", 3, 5), f.random("b", 3, 5)).Def })
 	one("embedding", "repeated and unused tokens", func(f *fixture) *Node {
-		return f.Embedding("y", f.list("tokens", Fixed(I32, 5), 2, 0, 2, 6, 2), f.random("table", 7, 3)).Def
+		return f.Embedding("y", f.list("tokens", Fixed(I32, 5), 2, 0, 2, 6, 2), f.random("table", 7, 3), -1).Def
 	})
 	one("rms_norm", "", func(f *fixture) *Node { return f.RMSNorm("y", f.random("x", 3, 5), f.random("w", 5), 1e-2).Def })
 	one("rms_norm", "one column", func(f *fixture) *Node { return f.RMSNorm("y", f.random("x", 2, 1), f.random("w", 1), 0.5).Def })

@@ -220,6 +220,7 @@ type Piece struct {
 
 // Init is how a random initialisation fills a parameter.
 type Init struct {
-	Kind string  // normal, ones, zeros
-	Std  float64 // of normal
+	Kind     string  // normal, ones, zeros
+	Std      float64 // of normal
+	ZeroRows []int   // rows of each tensor, in its first dim, that are zero whatever Kind says
 }

@@ -124,8 +124,10 @@ input x f32[5 5]
 		{"y = linear(f, f)", "2 operands, want x, w, bias?, residual?"},
 		{"y = linear_wgrad(f, f, x, _)", "an accumulated gradient is given but no record"},
 		{"y, z = linear(f, f, _, _)", "linear has 1 results, 2 are named"},
-		{"y = embedding(f, f)", "operand tokens has type f32[4 6], want an int32 vector"},
-		{"y = embedding_grad(i, f, _, _) {vocab=0}", "result dtable would have type f32[0 6]"},
+		{"y = embedding(f, f) {padding=-1}", "operand tokens has type f32[4 6], want an int32 vector"},
+		{"y = embedding(i, f) {padding=4}", "padding is 4 of 4 tokens"},
+		{"y = embedding_grad(i, f, _, _) {vocab=0, padding=-1}", "result dtable would have type f32[0 6]"},
+		{"y = embedding_grad(i, f, _, _) {vocab=3, padding=-2}", "padding is -2 of 3 tokens"},
 		{"y, z = rms_norm(f, v) {eps=1}", "attribute 0 is eps (int), want eps (float64)"},
 		{"y, z = rms_norm(f, v) {epsilon=1.0}", "attribute 0 is epsilon (float64), want eps (float64)"},
 		{"y, z = rms_norm(f, v)", "0 attributes, want {eps=0.0}"},
@@ -190,7 +192,7 @@ o, lse = attention(qkv, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
 dqkv = attention_grad(o, qkv, o, lse, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
 grouped = grouped_linear(xr, we, offsets, _) {top_k=0}
 dwe = grouped_linear_wgrad(grouped, xr, offsets, _, _, _, _) {top_k=0}
-emb = embedding(tokens, w)
+emb = embedding(tokens, w) {padding=-1}
 sent = dispatch(x, source, received, position)
 sum = all_reduce(x)
 `)

@@ -153,6 +153,9 @@ func (p *parser) mapLine(keyword string) {
 	p.param.Sharded = p.accept("sharded")
 	if p.accept("init") {
 		p.param.Init = Init{Kind: p.name(), Std: p.float(p.next())}
+		if p.accept("zero") {
+			p.param.Init.ZeroRows = p.ints()
+		}
 	}
 	if p.params[p.param.Name] != nil {
 		p.fail("map %s is defined twice", p.param.Name)

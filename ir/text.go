@@ -107,6 +107,9 @@ func (t *text) maps(params []*Param) {
 		}
 		if p.Init.Kind != "" {
 			s += " init " + p.Init.Kind + " " + floatText(p.Init.Std)
+			if p.Init.ZeroRows != nil {
+				s += fmt.Sprintf(" zero %v", p.Init.ZeroRows)
+			}
 		}
 		t.line("%s", s)
 		for _, piece := range p.Pieces {

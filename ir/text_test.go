@@ -9,7 +9,7 @@ import (
 
 // textGraph has every kind of line and of attribute.
 const textGraph = `graph step ranks 2
-map embed [8 4] init normal 0.02
+map embed [8 4] init normal 0.02 zero [3]
   piece "model.embed.weight" [8 4] at 0
 map layers.0.experts [4 6 3] expert sharded init zeros 0.0
   piece "experts.%d.gate \"odd\" name" [3 3] at 0 strides [1 3] count 4 step 18
@@ -25,7 +25,7 @@ state m.embed f32[8 4] of embed
 param layers.0.experts f32[2 6 3] of layers.0.experts
 result norm f32[1]
 result s f64[1]
-y = embedding(tokens, embed) @embed : f32[5 4]
+y = embedding(tokens, embed) {padding=3} @embed : f32[5 4]
 norm1.y, norm1.rstd = rms_norm(y, w_D) {eps=1e-06} @layers.0 : f32[5 4], f32[5]
 cos, sin = rope_table() {seq=5, inv_freq=[1.0 0.25 -0.0 1e-300], scale=2.0} : f32[5 4], f32[5 4]
 tap(y) {name="a \"quoted\", {name}", layer=-1} @layers.0
@@ -48,7 +48,7 @@ func TestGraphRoundTrip(t *testing.T) {
 	}
 	p := g.Lookup("layers.0.experts").Param
 	want := &Param{
-		Name: "layers.0.experts", Shape: []int{4, 6, 3}, Sharded: true, Expert: true, Init: Init{"zeros", 0},
+		Name: "layers.0.experts", Shape: []int{4, 6, 3}, Sharded: true, Expert: true, Init: Init{Kind: "zeros"},
 		Pieces: []Piece{
 			{Name: `experts.%d.gate "odd" name`, Shape: []int{3, 3}, Strides: []int{1, 3}, Count: 4, Step: 18},
 			{Name: "experts.%d.up", Shape: []int{3, 3}, Offset: 9, Count: 4, Step: 18},

@@ -15,7 +15,7 @@ var embeddingGrad = &Kernel{
 	Shares: [][2]int{{0, 2}},
 	Call: func(l *ir.Launch) []Arg {
 		dy := dims(l.In[1])
-		return args(pool, dy[0], dy[1], l.Attrs.Int("vocab"), in(0), in(1), accumulate(l, 2), out(0))
+		return args(pool, dy[0], dy[1], l.Attrs.Int("vocab"), l.Attrs.Int("padding"), in(0), in(1), accumulate(l, 2), out(0))
 	},
 }
 

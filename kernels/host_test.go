@@ -63,7 +63,7 @@ var hostFunctions = map[string]any{
 }
 
 // toyConfig is a model in which every operation occurs: grouped queries, biases, a dense layer between expert
-// layers, the auxiliary loss, tied embeddings.
+// layers, the auxiliary loss, tied embeddings, a padding token.
 const toyConfig = `{
   "architectures": ["Qwen3MoeForCausalLM"], "model_type": "qwen3_moe",
   "vocab_size": 37, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 3,
@@ -71,7 +71,7 @@ const toyConfig = `{
   "max_position_embeddings": 32, "initializer_range": 0.3, "rms_norm_eps": 1e-6,
   "rope_theta": 10000.0, "tie_word_embeddings": true, "attention_bias": true,
   "mlp_only_layers": [1], "decoder_sparse_step": 1, "num_experts": 4, "num_experts_per_tok": 2,
-  "moe_intermediate_size": 12, "norm_topk_prob": true, "output_router_logits": true,
+  "moe_intermediate_size": 12, "pad_token_id": 5, "norm_topk_prob": true, "output_router_logits": true,
   "router_aux_loss_coef": 0.1
 }`
 

@@ -127,11 +127,13 @@ func number(value any) (float64, bool) {
 
 // show prints a value as it stands in the file.
 func show(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // sizeMax is the largest size that a weight may have in one dim.
@@ -302,7 +304,6 @@ func ignorableFields() map[string]string {
 	reasons := []struct{ fields, why string }{
 		{"_name_or_path transformers_version tokenizer_class unsloth_fixed unsloth_version", "says where the config comes from"},
 		{"bos_token_id eos_token_id", "special tokens are the tokenizer's affair"},
-		{"pad_token_id", "rows are packed, not padded; Transformers would not train the embedding of this token"},
 		{"add_cross_attention chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id finetuning_task " +
 			"is_decoder is_encoder_decoder prefix pruned_heads sep_token_id task_specific_params tf_legacy_loss " +
 			"tie_encoder_decoder use_bfloat16", "of other kinds of models"},

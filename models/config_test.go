@@ -69,6 +69,9 @@ func TestErrors(t *testing.T) {
 		{"dropout", fields{"attention_dropout": 0.1}},
 		{"window", fields{"use_sliding_window": true, "sliding_window": 16}},
 		{"another head", fields{"architectures": []any{"Qwen3MoeForSequenceClassification"}}},
+		{"padding token", fields{"pad_token_id": 32}},
+		{"padding token from the end", fields{"pad_token_id": -33}},
+		{"padding token in words", fields{"pad_token_id": "<pad>"}},
 		{"no experts", fields{"num_experts": 0}},
 		{"no layer has experts", fields{"mlp_only_layers": []any{0, 1}}},
 		{"no such layer", fields{"mlp_only_layers": []any{0, 2, "1"}}},
@@ -205,10 +208,39 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestPadding: the padding token's embedding is zero at first and no part of what the lookup trains; a negative
+// one counts from the end, as in PyTorch.
+func TestPadding(t *testing.T) {
+	for _, c := range []struct {
+		value any
+		want  int
+	}{{nil, -1}, {0, 0}, {31, 31}, {-1, 31}, {-32, 0}} {
+		m, err := Parse("small", "config.json", vary(map[string]any{"pad_token_id": c.value}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := m.Build(Shape{Seq: 4, Rows: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lookup := g.Forward.Lookup("embedded_TD").Def
+		if got := lookup.Attrs.Int("padding"); got != c.want {
+			t.Errorf("pad_token_id %v: padding %d, want %d", c.value, got, c.want)
+		}
+		var zero []int
+		if c.want >= 0 {
+			zero = []int{c.want}
+		}
+		if got := lookup.In[1].Param.Init.ZeroRows; !slices.Equal(got, zero) {
+			t.Errorf("pad_token_id %v: rows %v are zero at first, want %v", c.value, got, zero)
+		}
+	}
+}
+
 // TestIgnored: fields without effect are listed with a reason, and null is no value.
 func TestIgnored(t *testing.T) {
 	m, err := Parse("small", "config.json", vary(map[string]any{
-		"pad_token_id": 3, "temperature": 0.7, "max_window_layers": 2, "quantization_config": nil, "auto_map": nil, "transformers_version": "5.23.0",
+		"temperature": 0.7, "max_window_layers": 2, "quantization_config": nil, "auto_map": nil, "transformers_version": "5.23.0",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +252,7 @@ func TestIgnored(t *testing.T) {
 			t.Errorf("%s is ignored without a reason", i.Field)
 		}
 	}
-	want := []string{"auto_map", "max_window_layers", "pad_token_id", "sliding_window", "temperature", "transformers_version", "use_cache"}
+	want := []string{"auto_map", "max_window_layers", "sliding_window", "temperature", "transformers_version", "use_cache"}
 	if !slices.Equal(fields, want) {
 		t.Errorf("ignored %v, want %v", fields, want)
 	}

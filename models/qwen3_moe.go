@@ -18,6 +18,7 @@ type qwen3MoE struct {
 	sparse             []bool // of each layer: a mixture of experts, not a dense layer
 	renorm, bias, tied bool   // top-k weights sum to 1; biases in attention; the head is the embedding
 	eps, std           float64
+	padding            int  // token whose embedding the lookup does not train, −1: none
 	aux                bool // the auxiliary loss is part of training
 	rope               rope
 }
@@ -39,6 +40,7 @@ func readQwen3MoE(c *config) *Model {
 		c.complain("num_attention_heads", "is %d, not a multiple of num_key_value_heads %d; correct one of them", m.heads, m.kvHeads)
 	}
 	m.readExperts(c)
+	m.readPadding(c)
 	m.rope = readRope(c, m.headDim)
 	m.refuse(c)
 	facts := Facts{
@@ -92,6 +94,21 @@ func (m *qwen3MoE) readExperts(c *config) {
 	}
 }
 
+// readPadding reads which row of the embedding is the padding token's. As in PyTorch's nn.Embedding a negative
+// one counts from the end.
+func (m *qwen3MoE) readPadding(c *config) {
+	m.padding = -1
+	if c.get("pad_token_id") == nil {
+		return
+	}
+	id := c.integerOr("pad_token_id", 0)
+	if (id < -m.vocab || id >= m.vocab) && !c.wrong["vocab_size"] {
+		c.complain("pad_token_id", "is %d, no token of a vocabulary of %d; remove it if there is no padding token", id, m.vocab)
+		return
+	}
+	m.padding = (id + m.vocab) % m.vocab
+}
+
 // refuse complains about what Transformers would do and a plan cannot.
 func (m *qwen3MoE) refuse(c *config) {
 	if act := c.stringOr("hidden_act", "silu"); act != "silu" {
@@ -125,7 +142,7 @@ func (m *qwen3MoE) forward(s Shape) *ir.Graph {
 	cos, sin := m.rope.declare(b, s)
 
 	b.Section = "embed"
-	x := b.Embedding("embedded_TD", in.tokens, b.Weight(m.embedding()))
+	x := b.Embedding("embedded_TD", in.tokens, b.Weight(m.embedding()), m.padding)
 	var stats *ir.Value
 	moeLayers := 0
 	for l, sparse := range m.sparse {
@@ -246,8 +263,13 @@ func (m *qwen3MoE) expertParam(name string, rows, cols int, tensors []string) ir
 	return p
 }
 
+// embedding is the table of tokens. Transformers initialises the padding token's row with zeros.
 func (m *qwen3MoE) embedding() ir.Param {
-	return rows("embed.tokens", m.normal(), []string{"model.embed_tokens.weight"}, []int{m.vocab}, m.hidden)
+	init := m.normal()
+	if m.padding >= 0 {
+		init.ZeroRows = []int{m.padding}
+	}
+	return rows("embed.tokens", init, []string{"model.embed_tokens.weight"}, []int{m.vocab}, m.hidden)
 }
 
 func (m *qwen3MoE) headWeight(b *ir.Builder) *ir.Value {

@@ -106,7 +106,10 @@ func checkpointParams(m *models.Model) ([]checkpoint.Param, error) {
 		if !ok {
 			panic(fmt.Sprintf("BUG: %s is initialised by %q", v.Name, v.Param.Init.Kind))
 		}
-		p := checkpoint.Param{Name: v.Name, Shape: v.Param.Shape, Init: checkpoint.Init{Kind: kind, Std: v.Param.Init.Std}}
+		p := checkpoint.Param{
+			Name: v.Name, Shape: v.Param.Shape,
+			Init: checkpoint.Init{Kind: kind, Std: v.Param.Init.Std, ZeroRows: v.Param.Init.ZeroRows},
+		}
 		for _, piece := range v.Param.Pieces {
 			p.Pieces = append(p.Pieces, checkpoint.Piece(piece))
 		}

@@ -149,7 +149,7 @@ input targets i32[5]
 input table f32[9 4]
 input head f32[9 4]
 input bias f32[9]
-x = embedding(tokens, table)
+x = embedding(tokens, table) {padding=-1}
 logits = linear(x, head, bias, _)
 loss = cross_entropy(logits, targets, record)
 """, {"tokens": tokens, "targets": targets, "table": table, "head": head, "bias": bias},
@@ -177,5 +177,18 @@ norm, scale = clip_scale(record, sum)
 value1, m1, v1 = adamw(value, grad, m, v, scale, record)
 """, before, {"norm": norm, "value1": value.data, "m1": state["m"], "v1": state["v"]},
          [(0, 0.1), (1, 0.8), (2, 0.9), (3, 1e-4), (4, 0.05), (5, 1 - 0.8**step), (6, 1 - 0.9**step), (7, 3.0)])
+
+# embedding with a padding token, which occurs but gets no gradient
+table, tokens, dy = torch.nn.Parameter(randn(6, 4)), torch.tensor([3, 1, 5, 3, 1, 0]), randn(6, 4)
+x = torch.nn.functional.embedding(tokens, table, padding_idx=3)
+x.backward(dy)
+case("embedding, padding", """
+graph g ranks 1
+input tokens i32[6]
+input table f32[6 4]
+input dy f32[6 4]
+x = embedding(tokens, table) {padding=3}
+dtable = embedding_grad(tokens, dy, _, _) {vocab=6, padding=3}
+""", {"tokens": tokens, "table": table.data, "dy": dy}, {"x": x.data, "dtable": table.grad})
 
 print("[\n" + ",\n".join(map(json.dumps, cases)) + "\n]")

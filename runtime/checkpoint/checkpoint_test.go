@@ -23,7 +23,7 @@ import (
 // stacked with gate over up, the router transposed.
 func qwen(tied bool) []Param {
 	const hidden, vocab, experts, width = 8, 24, 4, 4
-	normal := Init{InitNormal, 0.02}
+	normal := Init{Kind: InitNormal, Std: 0.02}
 	single := func(name, tensor string, init Init, shape ...int) Param {
 		return Param{Name: name, Shape: shape, Init: init, Pieces: []Piece{{Name: tensor, Shape: shape}}}
 	}

@@ -38,6 +38,12 @@ func (t *tensor) random(seed uint64, first int, dst []float32) {
 	default:
 		panic(fmt.Sprintf("BUG: initialisation %d of parameter %s", init.Kind, t.param.Name))
 	}
+	for _, row := range t.param.Init.ZeroRows {
+		width := t.Elements() / t.Shape[0]
+		if lo, hi := max(row*width-first, 0), min((row+1)*width-first, len(dst)); lo < hi {
+			clear(dst[lo:hi])
+		}
+	}
 }
 
 // tensorKey gives every tensor a stream of its own.

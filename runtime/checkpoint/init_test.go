@@ -57,7 +57,7 @@ func TestInitBits(t *testing.T) {
 
 func TestInitDistribution(t *testing.T) {
 	const n, std = 1 << 20, 0.02
-	p := Param{Name: "w", Shape: []int{n}, Pieces: []Piece{{Name: "w", Shape: []int{n}}}, Init: Init{InitNormal, std}}
+	p := Param{Name: "w", Shape: []int{n}, Pieces: []Piece{{Name: "w", Shape: []int{n}}}, Init: Init{Kind: InitNormal, Std: std}}
 	x := make([]float32, n)
 	list := tensors([]Param{p})
 	list[0].random(1, 0, x)
@@ -81,6 +81,29 @@ func TestInitDistribution(t *testing.T) {
 	// P(|z| > 3) = 0.0026998: 2831 of n expected, with a standard deviation of 53.
 	if beyond < 2831-5*53 || beyond > 2831+5*53 {
 		t.Errorf("%d values beyond three standard deviations", beyond)
+	}
+}
+
+// A row that is zero is zero in every piece of its tensor, and the others are what they would be without it.
+func TestInitZeroRows(t *testing.T) {
+	const rows, width = 5, 7
+	p := Param{Name: "w", Shape: []int{rows, width}, Pieces: []Piece{{Name: "w", Shape: []int{rows, width}}}, Init: Init{Kind: InitNormal, Std: 1}}
+	var want [rows * width]float32
+	list := tensors([]Param{p})
+	list[0].random(1, 0, want[:])
+	p.Init.ZeroRows = []int{1, 4}
+	clear(want[1*width : 2*width])
+	clear(want[4*width:])
+	list = tensors([]Param{p})
+	for first := range want {
+		for _, n := range []int{1, 3, len(want)} {
+			n = min(n, len(want)-first)
+			got := slices.Repeat([]float32{2}, n)
+			list[0].random(1, first, got)
+			if !slices.Equal(got, want[first:first+n]) {
+				t.Fatalf("elements %d to %d are %v, want %v", first, first+n, got, want[first:first+n])
+			}
+		}
 	}
 }
 
@@ -145,10 +168,10 @@ func TestNewTypes(t *testing.T) {
 
 // big is a model of n parameters, half of them in one tensor.
 func big(n int) []Param {
-	params := []Param{{Name: "embed", Shape: []int{n / 2 / 1024, 1024}, Init: Init{InitNormal, 0.02}, Pieces: []Piece{{Name: "embed", Shape: []int{n / 2 / 1024, 1024}}}}}
+	params := []Param{{Name: "embed", Shape: []int{n / 2 / 1024, 1024}, Init: Init{Kind: InitNormal, Std: 0.02}, Pieces: []Piece{{Name: "embed", Shape: []int{n / 2 / 1024, 1024}}}}}
 	for l := range 8 {
 		shape := []int{n / 16 / 1024, 1024}
-		params = append(params, Param{Name: fmt.Sprint("w", l), Shape: shape, Init: Init{InitNormal, 0.02},
+		params = append(params, Param{Name: fmt.Sprint("w", l), Shape: shape, Init: Init{Kind: InitNormal, Std: 0.02},
 			Pieces: []Piece{{Name: fmt.Sprint("w", l), Shape: shape}}})
 	}
 	return params

@@ -43,6 +43,7 @@ const (
 
 // Init is the initialisation of a parameter, Hugging Face's for the architecture.
 type Init struct {
-	Kind InitKind
-	Std  float64 // of InitNormal
+	Kind     InitKind
+	Std      float64 // of InitNormal
+	ZeroRows []int   // rows of each tensor, in its first dim, that are zero whatever Kind says
 }

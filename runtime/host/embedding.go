@@ -18,9 +18,9 @@ const (
 )
 
 // EmbeddingGrad scatters dy_TD into the rows that its tokens name: dtable_VD[v] (+)= Σ_{tokens[t]=v} dy[t].
-// Rows of unused tokens become zero, unless accumulating. Each task owns a range of the table, so no two write the
+// Rows of unused tokens, and that of the token padding (−1: none), become zero, unless accumulating. Each task owns a range of the table, so no two write the
 // same row; the occurrences of a token are added in their order, in float64 up to embeddingTokens at a time.
-func EmbeddingGrad(p *Pool, t, d, v int, tokens []int32, dy []float32, accumulate bool, dtable []float32) {
+func EmbeddingGrad(p *Pool, t, d, v, padding int, tokens []int32, dy []float32, accumulate bool, dtable []float32) {
 	mustLen("EmbeddingGrad", "tokens", tokens, t)
 	mustLen("EmbeddingGrad", "dy", dy, t*d)
 	mustLen("EmbeddingGrad", "dtable", dtable, v*d)
@@ -28,7 +28,7 @@ func EmbeddingGrad(p *Pool, t, d, v int, tokens []int32, dy []float32, accumulat
 		if !accumulate {
 			clear(dtable[lo*d : hi*d])
 		}
-		own := tokenRange{lo: int32(lo), hi: int32(hi)}
+		own := tokenRange{lo: int32(lo), hi: int32(hi), padding: int32(padding)}
 		for first := 0; first < t; {
 			first = own.gather(tokens, first)
 			own.addInto(dtable, dy, d)
@@ -39,6 +39,7 @@ func EmbeddingGrad(p *Pool, t, d, v int, tokens []int32, dy []float32, accumulat
 // tokenRange groups the tokens that fall into a range of ids.
 type tokenRange struct {
 	lo, hi  int32                    // ids
+	padding int32                    // id that is left out
 	n       int                      // tokens gathered
 	found   [embeddingTokens]int32   // their positions, in order
 	id      [embeddingTokens]int32   // their ids − lo
@@ -54,7 +55,7 @@ func (r *tokenRange) gather(tokens []int32, first int) int {
 	clear(r.start[:])
 	i := first
 	for ; i < len(tokens) && r.n < embeddingTokens; i++ {
-		if id := tokens[i]; id >= r.lo && id < r.hi {
+		if id := tokens[i]; id >= r.lo && id < r.hi && id != r.padding {
 			r.found[r.n], r.id[r.n] = int32(i), id-r.lo
 			r.start[id-r.lo+1]++
 			r.n++

@@ -137,7 +137,7 @@ func BenchmarkEmbeddingGrad(b *testing.B) {
 	for i := range tokens {
 		tokens[i] = r.Int32N(v)
 	}
-	rates(b, len(dy)+len(dtable), func(p *Pool) { EmbeddingGrad(p, t, benchD, v, tokens, dy, false, dtable) })
+	rates(b, len(dy)+len(dtable), func(p *Pool) { EmbeddingGrad(p, t, benchD, v, -1, tokens, dy, false, dtable) })
 }
 
 func BenchmarkSumSquares(b *testing.B) {
