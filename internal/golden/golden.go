@@ -17,9 +17,10 @@ import (
 	"moegen/runtime/safetensors"
 )
 
-// Cases are the names of all cases: the plain architecture, two documents in a row with holes in the labels,
-// and the auxiliary loss as part of the training.
-var Cases = []string{"qwen3-moe-aux", "qwen3-moe-options", "qwen3-moe-packed", "qwen3-moe-tiny"}
+// Cases are the names of all cases; about in case.json says what each is there for.
+var Cases = []string{
+	"qwen3-moe-aux", "qwen3-moe-odd", "qwen3-moe-options", "qwen3-moe-packed", "qwen3-moe-sharded", "qwen3-moe-tiny",
+}
 
 // Case is one small model with its reference.
 type Case struct {
@@ -78,7 +79,7 @@ func Load(t testing.TB, name string) *Case {
 		LR: info.Optimizer.LR, Beta1: info.Optimizer.Betas[0], Beta2: info.Optimizer.Betas[1],
 		Eps: info.Optimizer.Eps, WeightDecay: info.Optimizer.WeightDecay,
 		MaxGradNorm: info.MaxGradNorm, AuxCoef: info.AuxCoef,
-		Weights:  Tensors(t, filepath.Join(dir, "model.safetensors")),
+		Weights:  weights(t, dir),
 		Expected: Tensors(t, filepath.Join(dir, "expected.safetensors")),
 		errors:   info.Errors,
 		batch:    Tensors(t, filepath.Join(dir, "batch.safetensors")),
@@ -131,11 +132,28 @@ func Tensors(t testing.TB, path string) map[string]Tensor {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return readAll(t, r)
+}
+
+// weights reads the weights of a checkpoint folder, which may be sharded.
+func weights(t testing.TB, dir string) map[string]Tensor {
+	t.Helper()
+	r, err := safetensors.OpenDir(dir, "model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAll(t, r)
+}
+
+// readAll reads all tensors and closes the reader.
+func readAll(t testing.TB, r *safetensors.Reader) map[string]Tensor {
+	t.Helper()
 	defer r.Close()
 	tensors := map[string]Tensor{}
 	for _, shard := range r.Layout().Shards {
 		for _, info := range shard.Tensors {
 			values := Tensor{slices.Clone(info.Shape), make([]float64, info.Elements())}
+			var err error
 			if info.DType == safetensors.I64 || info.DType == safetensors.I32 {
 				integers := make([]int64, info.Elements())
 				err = r.Tensor(info.Name).ReadInt64(0, integers)
