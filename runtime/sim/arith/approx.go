@@ -65,16 +65,17 @@ func SqrtApprox(x uint32, ftz bool) uint32 {
 // TanhApprox is tanh.approx.f32.
 func TanhApprox(x uint32) uint32 { return mufuTanh(x) }
 
-// SinApprox is sin.approx{.ftz}.f32. The unit's sine table is not known: the result is the sine rounded once, which is
-// within 2.9·2^-23 of the hardware's for |x| ≤ 2 and farther beyond.
-func SinApprox(x uint32, ftz bool) uint32 { return circular(math.Sin, x, ftz) }
+// SinApprox is sin.approx{.ftz}.f32. As on hardware the operand is first turned into revolutions, with a product cut toward zero;
+// the unit's own table is not known, so the sine of that angle is rounded once. Within 2^-21 of the hardware's results.
+func SinApprox(x uint32) uint32 { return circular(math.Sin, x) }
 
 // CosApprox is cos.approx{.ftz}.f32, with the limits of SinApprox.
-func CosApprox(x uint32, ftz bool) uint32 { return circular(math.Cos, x, ftz) }
+func CosApprox(x uint32) uint32 { return circular(math.Cos, x) }
 
-func circular(f func(float64) float64, x uint32, ftz bool) uint32 {
-	m := Mode{FTZ: ftz}
-	return m.out(bits32(float32(f(value(m.in(x))))))
+func circular(f func(float64) float64, x uint32) uint32 {
+	const perRevolution = 0x3E22F983 // 1/2π
+	turns := value(Mul32M(x, perRevolution, Mode{Round: RZ, FTZ: true}))
+	return Flush32(bits32(float32(f(2 * math.Pi * (turns - math.Trunc(turns))))))
 }
 
 // DivApprox is div.approx{.ftz}.f32: x·rcp(y).
