@@ -2,6 +2,7 @@ package gen
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -134,10 +135,14 @@ func dimsOf(t ir.Type) []int {
 	return out
 }
 
-// train evaluates setup, one micro-batch and the update.
+// train evaluates setup, one micro-batch and the update on a world.
 func train(t *testing.T, s *step, p ir.Precision) []ir.Env {
 	t.Helper()
-	envs := world(t, s)
+	return trainFrom(t, s, world(t, s), p)
+}
+
+func trainFrom(t *testing.T, s *step, envs []ir.Env, p ir.Precision) []ir.Env {
+	t.Helper()
 	for _, g := range []*ir.Graph{s.setup, s.micro, s.update, s.eval} {
 		g.Ranks = len(envs)
 		if err := ir.Eval(g, envs, p); err != nil {
@@ -195,48 +200,69 @@ func TestPassesKeepMeaning(t *testing.T) {
 	}
 }
 
-// A step spread over ranks computes what one rank computes: the same losses, the same weights afterwards.
+// A step spread over ranks computes what one rank computes: the same losses, the same weights afterwards. Also
+// when every token chooses the same experts, so that one rank receives all tokens and the others none.
 func TestShardKeepsMeaning(t *testing.T) {
-	one := newStep(t, toyRequest(t, 1, RecomputeNone))
-	if err := grad(one); err != nil {
-		t.Fatal(err)
-	}
-	want := train(t, one, ir.Float64)[0]
-	for _, ranks := range []int{2, 4} {
-		for _, mode := range Recomputes {
-			s := newStep(t, toyRequest(t, ranks, mode))
-			for _, p := range passes[:6] {
-				if err := p.run(s); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got := train(t, s, ir.Float64)
-			for _, v := range s.update.Outside {
-				if v.Role != ir.Weight && v.Role != ir.State && v.Role != ir.Gradient {
-					continue
-				}
-				for r := range got {
-					x := want[v.Name].Data
-					if v.Param.Sharded {
-						n := len(x) / ranks
-						x = x[r*n : (r+1)*n]
-					}
-					if e := relative(got[r][v.Name].Data, x); e > 1e-11 {
-						t.Errorf("%d ranks, recompute %s: %s of rank %d differs by %.2g", ranks, mode, v.Name, r, e)
+	for _, skewed := range []bool{false, true} {
+		start := func(s *step) []ir.Env {
+			envs := world(t, s)
+			for _, v := range s.micro.Outside {
+				if skewed && strings.HasSuffix(v.Name, ".router") {
+					for _, env := range envs {
+						clear(env[v.Name].Data) // all logits are equal: ties go to experts 0 and 1
 					}
 				}
 			}
-			loss := 0.0
-			for r := range got {
-				loss += got[r]["loss"].Data[0]
-			}
-			if math.Abs(loss-want["loss"].Data[0]) > 1e-12 {
-				t.Errorf("%d ranks: loss %v, want %v", ranks, loss, want["loss"].Data[0])
-			}
-			if a, b := got[0]["aux_loss"].Data[0], want["aux_loss"].Data[0]; math.Abs(a-b) > 1e-12 {
-				t.Errorf("%d ranks: aux loss %v, want %v", ranks, a, b)
+			return envs
+		}
+		one := newStep(t, toyRequest(t, 1, RecomputeNone))
+		if err := grad(one); err != nil {
+			t.Fatal(err)
+		}
+		want := trainFrom(t, one, start(one), ir.Float64)[0]
+		for _, ranks := range []int{2, 4} {
+			for _, mode := range Recomputes {
+				t.Run(fmt.Sprintf("skewed=%t/ranks=%d/recompute=%s", skewed, ranks, mode), func(t *testing.T) {
+					s := newStep(t, toyRequest(t, ranks, mode))
+					for _, p := range passes[:6] {
+						if err := p.run(s); err != nil {
+							t.Fatal(err)
+						}
+					}
+					sameTraining(t, s, trainFrom(t, s, start(s), ir.Float64), want)
+				})
 			}
 		}
+	}
+}
+
+// sameTraining holds what the ranks of a step have afterwards against what one rank has.
+func sameTraining(t *testing.T, s *step, got []ir.Env, want ir.Env) {
+	t.Helper()
+	for _, v := range s.update.Outside {
+		if v.Role != ir.Weight && v.Role != ir.State && v.Role != ir.Gradient {
+			continue
+		}
+		for r := range got {
+			x := want[v.Name].Data
+			if v.Param.Sharded {
+				n := len(x) / len(got)
+				x = x[r*n : (r+1)*n]
+			}
+			if e := relative(got[r][v.Name].Data, x); e > 1e-11 {
+				t.Errorf("%s of rank %d differs by %.2g", v.Name, r, e)
+			}
+		}
+	}
+	loss := 0.0
+	for r := range got {
+		loss += got[r]["loss"].Data[0]
+	}
+	if math.Abs(loss-want["loss"].Data[0]) > 1e-12 {
+		t.Errorf("loss %v, want %v", loss, want["loss"].Data[0])
+	}
+	if a, b := got[0]["aux_loss"].Data[0], want["aux_loss"].Data[0]; math.Abs(a-b) > 1e-12 {
+		t.Errorf("aux loss %v, want %v", a, b)
 	}
 }
 
