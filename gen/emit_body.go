@@ -68,6 +68,8 @@ func (b *body) argument(i, j int, a kernels.Arg) []jen.Code {
 	case kernels.Pool:
 		b.pool = true
 		return []jen.Code{jen.Id("p")}
+	case kernels.None:
+		return []jen.Code{jen.Nil()}
 	case kernels.Accumulate:
 		return []jen.Code{jen.Id("r").Dot("Accumulate").Call()}
 	case kernels.Record:

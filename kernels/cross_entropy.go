@@ -2,6 +2,22 @@ package kernels
 
 import "moegen/ir"
 
+var crossEntropy = &Kernel{
+	Name: "host.CrossEntropy", Op: "cross_entropy",
+	Call: func(l *ir.Launch) []Arg {
+		logits := dims(l.In[0])
+		return args(pool, logits[0], logits[1], in(0), in(1), record(2, "RecordLossNorm"), out(0))
+	},
+}
+
+var crossEntropyGrad = &Kernel{
+	Name: "host.CrossEntropyGrad", Op: "cross_entropy_grad",
+	Call: func(l *ir.Launch) []Arg {
+		logits := dims(l.In[0])
+		return args(pool, logits[0], logits[1], in(0), in(1), record(2, "RecordLossNorm"), out(0))
+	},
+}
+
 var linearCrossEntropy = &Kernel{
 	Name: "host.LinearCrossEntropy", Op: "linear_cross_entropy",
 	Shares:    [][2]int{{2, 4}},

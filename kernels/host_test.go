@@ -1,11 +1,13 @@
 package kernels_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +32,8 @@ var hostFunctions = map[string]any{
 	"host.BiasGrad":               host.BiasGrad,
 	"host.ClipScale":              host.ClipScale,
 	"host.CombineRows":            host.CombineRows,
+	"host.CrossEntropy":           host.CrossEntropy,
+	"host.CrossEntropyGrad":       host.CrossEntropyGrad,
 	"host.DispatchPlan":           host.DispatchPlan,
 	"host.DispatchRows":           host.DispatchRows,
 	"host.Embedding":              host.Embedding,
@@ -42,6 +46,7 @@ var hostFunctions = map[string]any{
 	"host.LinearWGrad":            host.LinearWGrad,
 	"host.LinearCrossEntropy":     host.LinearCrossEntropy,
 	"host.LinearCrossEntropyEval": host.LinearCrossEntropyEval,
+	"host.Permute":                host.Permute,
 	"host.QKNormRope":             host.QKNormRope,
 	"host.QKNormRopeGrad":         host.QKNormRopeGrad,
 	"host.RMSNorm":                host.RMSNorm,
@@ -60,6 +65,8 @@ var hostFunctions = map[string]any{
 	"host.SwiGLUGrad":             host.SwiGLUGrad,
 	"host.SwiGLUUnpermuteGrad":    host.SwiGLUUnpermuteGrad,
 	"host.Unpermute":              host.Unpermute,
+	"host.UnpermuteGrad":          host.UnpermuteGrad,
+	"host.UnpermuteWGrad":         host.UnpermuteWGrad,
 }
 
 // toyConfig is a model in which every operation occurs: grouped queries, biases, a dense layer between expert
@@ -82,7 +89,8 @@ const (
 )
 
 // Every kernel, called as the registry says, computes what its operation's Eval computes from the same
-// operands: plans of toy models run launch by launch, all programs, on one rank and on several.
+// operands: plans of toy models run launch by launch, all programs, on one rank and on several, as planned and
+// operation by operation as the model says it.
 func TestKernelsComputeTheirOperations(t *testing.T) {
 	used := map[string]bool{}
 	for _, ranks := range []int{1, 2} {
@@ -92,24 +100,90 @@ func TestKernelsComputeTheirOperations(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				var graphs []*ir.Graph
 				planned, err := gen.Plan(gen.Request{
 					Model: m, Target: "cpu", DType: "f32", Seq: toySeq, MicroBatch: toyRows, GPUs: ranks, Recompute: mode,
-				}, nil)
+				}, func(d gen.Dump) {
+					if strings.HasPrefix(d.Path, "03_recompute/") { // what fuse is given
+						g, err := ir.Parse(d.Text)
+						if err != nil {
+							t.Fatal(err)
+						}
+						graphs = append(graphs, g)
+					}
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
 				runChecked(t, planned.Plan, used)
+				runChecked(t, separate(t, ranks, graphs), used)
 			})
 		}
 	}
 	for _, k := range kernels.All("cpu") {
-		if !used[k.Name] {
-			t.Errorf("no plan uses %s", k.Name)
+		if !used[k.Op+" by "+k.Name] {
+			t.Errorf("no plan uses %s for %s", k.Name, k.Op)
 		}
 	}
 }
 
-// runChecked runs a plan and holds every launch against Eval.
+// separate plans graphs as they are: a launch for every node and a place for every value.
+func separate(t *testing.T, ranks int, graphs []*ir.Graph) *ir.Plan {
+	t.Helper()
+	plan := &ir.Plan{Target: "cpu", Ranks: ranks}
+	place := func(name string, typ ir.Type, role ir.Role) *ir.Buffer {
+		const align = 64
+		b := &ir.Buffer{Name: name, Type: typ, Role: role, Offset: plan.Bytes}
+		plan.Bytes += (b.Bytes() + align - 1) / align * align
+		plan.Buffers = append(plan.Buffers, b)
+		return b
+	}
+	outside := map[string]*ir.Buffer{}
+	for _, g := range graphs {
+		buffers, written := map[*ir.Value]*ir.Buffer{}, map[*ir.Value]*ir.Buffer{}
+		for _, v := range g.Outside {
+			if outside[v.Name] == nil {
+				outside[v.Name] = place(v.Name, v.Type, v.Role)
+			}
+			buffers[v] = outside[v.Name]
+		}
+		for _, w := range g.Results {
+			written[w.From] = buffers[w.To]
+		}
+		p := &ir.Program{Name: g.Name}
+		for _, n := range g.Nodes {
+			k := kernels.Select("cpu", n)
+			if k == nil {
+				t.Fatalf("no kernel for %s", n.Op.Name)
+			}
+			l := &ir.Launch{Kernel: k.Name, Op: n.Op, Section: n.Section, Attrs: n.Attrs}
+			for _, v := range n.In {
+				l.In = append(l.In, buffers[v])
+			}
+			for i, v := range n.Out {
+				buffers[v] = written[v]
+				for _, s := range k.Shares {
+					if s[0] == i && l.In[s[1]] != nil {
+						buffers[v] = l.In[s[1]]
+					}
+				}
+				if buffers[v] == nil {
+					buffers[v] = place(g.Name+"."+v.Name, v.Type, ir.Activation)
+				}
+				l.Out = append(l.Out, buffers[v])
+			}
+			if k.Workspace != nil {
+				l.Workspace = place(g.Name+".workspace", ir.Fixed(ir.F32, k.Workspace(n)), ir.Activation)
+			}
+			p.Launches = append(p.Launches, l)
+		}
+		plan.Programs = append(plan.Programs, p)
+	}
+	return plan
+}
+
+// runChecked runs a plan and holds every launch against Eval, and once more in place wherever the operation
+// allows that.
 func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
 	m, err := host.Open(host.Config{Ranks: plan.Ranks, ArenaBytes: plan.Bytes, RecordOffset: record(plan).Offset, Cores: plan.Ranks})
 	if err != nil {
@@ -131,17 +205,62 @@ func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
 			if !ok {
 				t.Fatalf("no kernel %s for %s", l.Kernel, l.Op.Name)
 			}
-			used[k.Name] = true
-			for rank := range plan.Ranks {
-				poison(m, rank, k, l)
-			}
-			m.Run(func(r *host.Rank) { invoke(r, k, l) })
-			for rank := range plan.Ranks {
-				for j, b := range l.Out {
-					if e := distance(load(m, rank, b), want[rank][j].Data); !(e < tolerance) {
-						t.Fatalf("%s launch %d: %s: %s of %s on rank %d differs by %.2g", p.Name, i, k.Name, l.Op.Results[j], l.Section, rank, e)
+			used[l.Op.Name+" by "+k.Name] = true
+			check := func(how string, l *ir.Launch) {
+				t.Helper()
+				for rank := range plan.Ranks {
+					poison(m, rank, k, l)
+				}
+				m.Run(func(r *host.Rank) { invoke(r, k, l) })
+				for rank := range plan.Ranks {
+					for j, b := range l.Out {
+						if e := distance(load(m, rank, b), want[rank][j].Data); !(e < tolerance) {
+							t.Fatalf("%s launch %d, %s: %s: %s of %s on rank %d differs by %.2g",
+								p.Name, i, how, k.Name, l.Op.Results[j], l.Section, rank, e)
+						}
 					}
 				}
+			}
+			if moved := inPlace(l); moved != nil {
+				restore := save(m, plan.Ranks, moved.Out)
+				check("in place", moved)
+				restore()
+			}
+			check("as planned", l)
+		}
+	}
+}
+
+// inPlace returns a launch with its results in the places of operands wherever the operation allows that and
+// they are not there already, nil if nowhere.
+func inPlace(l *ir.Launch) *ir.Launch {
+	moved := *l
+	moved.Out = slices.Clone(l.Out)
+	for _, pair := range l.Op.InPlace {
+		x, y := l.In[pair[1]], l.Out[pair[0]]
+		there := slices.ContainsFunc(l.In, func(b *ir.Buffer) bool { return b != nil && b.Offset == y.Offset })
+		if x != nil && x.Bytes() == y.Bytes() && !there && moved.Out[pair[0]] == y && !slices.Contains(moved.Out, x) {
+			moved.Out[pair[0]] = x
+		}
+	}
+	if slices.Equal(moved.Out, l.Out) {
+		return nil
+	}
+	return &moved
+}
+
+// save returns a function that writes back what buffers hold now.
+func save(m *host.Machine, ranks int, buffers []*ir.Buffer) (restore func()) {
+	saved := make([][][]byte, ranks)
+	for rank := range saved {
+		for _, b := range buffers {
+			saved[rank] = append(saved[rank], bytes.Clone(m.Bytes(rank, b.Offset, b.Bytes())))
+		}
+	}
+	return func() {
+		for rank := range saved {
+			for i, b := range buffers {
+				copy(m.Bytes(rank, b.Offset, b.Bytes()), saved[rank][i])
 			}
 		}
 	}
@@ -270,6 +389,8 @@ func invoke(r *host.Rank, k *kernels.Kernel, l *ir.Launch) {
 
 func argument(r *host.Rank, l *ir.Launch, a kernels.Arg, want reflect.Type) reflect.Value {
 	switch a.Kind {
+	case kernels.None:
+		return reflect.Zero(want)
 	case kernels.Rank:
 		return reflect.ValueOf(r)
 	case kernels.Pool:

@@ -69,6 +69,7 @@ type ArgKind uint8
 const (
 	Rank       ArgKind = iota // the *host.Rank that runs the program
 	Pool                      // the rank's *host.Pool
+	None                      // nil: a part that the operation does without
 	Operand                   // the launch's operand Index; nil when it is left out
 	Result                    // the launch's result Index
 	Workspace                 // the launch's workspace
@@ -106,6 +107,7 @@ var (
 	rank      = Arg{Kind: Rank}
 	pool      = Arg{Kind: Pool}
 	workspace = Arg{Kind: Workspace}
+	none      = Arg{Kind: None}
 )
 
 func in(i int) Arg  { return Arg{Kind: Operand, Index: i} }

@@ -39,6 +39,28 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// Every operation has a kernel, and one that is defined for several types of elements has one for each that
+// graphs use: logits and choices are tapped, gradients and sums of squares reduced over ranks.
+func TestEveryOperationHasAKernel(t *testing.T) {
+	types := map[string][]ir.DType{"tap": {ir.F32, ir.I32}, "all_reduce": {ir.F32, ir.F64}}
+	for _, op := range ir.Ops() {
+		list := types[op.Name]
+		if list == nil {
+			list = []ir.DType{ir.F32}
+		}
+		for _, d := range list {
+			attrs := ir.Attrs{{Key: "rows", Value: 1}, {Key: "heads", Value: 2}, {Key: "kv_heads", Value: 1}} // of attention
+			n := &ir.Node{Op: op, Attrs: attrs}
+			for range op.Operands {
+				n.In = append(n.In, &ir.Value{Type: ir.Fixed(d, 16, 16)})
+			}
+			if kernels.Select("cpu", n) == nil {
+				t.Errorf("no kernel for %s of %s", op.Name, d)
+			}
+		}
+	}
+}
+
 // The scratch that a plan reserves is what the kernel asks for.
 func TestWorkspaces(t *testing.T) {
 	dims := []int{1, 2, 15, 16, 17, 31, 32, 33, 127, 128, 129, 1000, 5000}
@@ -61,7 +83,11 @@ func TestWorkspaces(t *testing.T) {
 		for _, d := range dims[:len(dims)-1] { // host's attention takes no heads of 5000
 			x := matrix(tokens, d)
 			check("rms_norm_grad", nil, []ir.Type{x, x}, host.RMSNormGradWorkspace(tokens, d))
-			check("qk_norm_rope_grad", nil, []ir.Type{x, x, ir.Fixed(ir.F32, d)}, host.QKNormRopeGradWorkspace(tokens, d))
+			heads := ir.Attrs{{Key: "heads", Value: 3}, {Key: "kv_heads", Value: 1}}
+			for _, op := range []string{"qk_norm_grad", "qk_norm_rope_grad", "rope_grad"} {
+				qkv := matrix(tokens, 5*d)
+				check(op, heads, []ir.Type{qkv, qkv}, host.QKNormRopeGradWorkspace(tokens, d))
+			}
 			for _, vocab := range []int{1, 77, 5000, 151936} {
 				loss := []ir.Type{x, matrix(vocab, d)}
 				check("linear_cross_entropy", nil, loss, host.LinearCrossEntropyWorkspace(tokens, d, vocab))

@@ -16,7 +16,8 @@ func Router(p *Pool, t, e, k int, renorm bool, logits []float32, idx []int32, w 
 			top := weights[0]
 			sum := expShifted(weights, weights, top)
 			if !renorm {
-				sum, _ = sumExp(row, nil, top)
+				all, _ := sumExp(row, nil, top)
+				sum = float32(all)
 			}
 			scale(1/sum, weights, weights)
 		}
@@ -42,11 +43,11 @@ func topK(x []float32, idx []int32, values []float32) {
 }
 
 // sumExp returns Σ exp(x−shift) and, unless counts is nil, Σ counts·exp(x−shift).
-func sumExp(x, counts []float32, shift float32) (sum float32, weighted float64) {
+func sumExp(x, counts []float32, shift float32) (sum, weighted float64) {
 	var tile [routerTile]float32
 	for lo := 0; lo < len(x); lo += routerTile {
 		n := min(routerTile, len(x)-lo)
-		sum += expShifted(tile[:n], x[lo:lo+n], shift)
+		sum += float64(expShifted(tile[:n], x[lo:lo+n], shift))
 		if counts != nil {
 			for i, v := range tile[:n] {
 				weighted += float64(counts[lo+i]) * float64(v)
@@ -127,7 +128,8 @@ func RouterStats(p *Pool, t, e, k int, logits []float32, idx []int32, stats []fl
 			top := maximum(row)
 			total := expShifted(tile, row[lo:hi], top)
 			if len(tile) < e {
-				total, _ = sumExp(row, nil, top)
+				all, _ := sumExp(row, nil, top)
+				total = float32(all)
 			}
 			scale(1/total, tile, tile)
 			addDouble(tile, sum)
@@ -175,8 +177,8 @@ func RouterStatsGrad(p *Pool, t, e int, dstats, logits, dlogits []float32) {
 			row, grad := logits[i*e:(i+1)*e], dlogits[i*e:(i+1)*e]
 			top := maximum(row)
 			total, weighted := sumExp(row, g, top)
-			mean := weighted / float64(total)
-			share := 1 / float64(total)
+			mean := weighted / total
+			share := 1 / total
 			for at := 0; at < e; at += routerTile {
 				n := min(routerTile, e-at)
 				expShifted(tile[:n], row[at:at+n], top)

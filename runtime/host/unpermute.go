@@ -45,8 +45,12 @@ func Unpermute(p *Pool, t, k, d int, rows, slots []int32, w, x, residual, y []fl
 	})
 }
 
-// UnpermuteGrad is Unpermute's gradient of x: dx_RD[i] = w_TK[c]·dy_TD[c/k] with c = pairs[i].
+// UnpermuteGrad is Unpermute's gradient of x: dx_RD[i] = w_TK[c]·dy_TD[c/k] with c = pairs[i]; w nil: weights of 1.
 func UnpermuteGrad(p *Pool, t, k, d int, offsets, pairs []int32, w, dy, dx []float32) {
+	if w == nil {
+		Permute(p, k, d, offsets, pairs, dy, dx)
+		return
+	}
 	rows := routedRows(offsets)
 	mustLen("UnpermuteGrad", "w", w, t*k)
 	mustLen("UnpermuteGrad", "dy", dy, t*d)
