@@ -34,6 +34,25 @@ func toyFiles(t *testing.T, ranks int) Files {
 	return files
 }
 
+// unfusedFiles is the same module without the fuse pass: every operation of the model is a call of its own.
+func unfusedFiles(t *testing.T, ranks int) Files {
+	t.Helper()
+	s := newStep(t, toyRequest(t, ranks, RecomputeNone))
+	for _, p := range passes {
+		if p.name == "fuse" {
+			continue
+		}
+		if err := p.run(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := (&Planned{Request: s.req, Plan: s.plan}).Emit("0.0.0", "go0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 // generated reports whether a file was made from the plan, not copied.
 func generated(f File) bool { return !strings.Contains(f.Path, "/") }
 
@@ -64,8 +83,14 @@ func TestEmitIsDeterministic(t *testing.T) {
 
 // A module passes vet, which compiles all of it, with nothing but the toolchain, and is formatted.
 func TestEmittedModuleVets(t *testing.T) {
+	t.Run("as planned", func(t *testing.T) { vet(t, toyFiles(t, 2), ".", "./runtime/...") })
+	t.Run("unfused", func(t *testing.T) { vet(t, unfusedFiles(t, 2), ".") })
+}
+
+func vet(t *testing.T, files Files, packages ...string) {
+	t.Helper()
 	folder := t.TempDir()
-	for _, f := range toyFiles(t, 2) {
+	for _, f := range files {
 		if strings.HasSuffix(f.Path, ".go") && !strings.HasPrefix(f.Path, "vendor/") {
 			if formatted, err := format.Source(f.Data); err != nil || string(formatted) != string(f.Data) {
 				t.Errorf("%s is not formatted (%v)", f.Path, err)
@@ -79,7 +104,7 @@ func TestEmittedModuleVets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("go", "vet", ".", "./runtime/...")
+	cmd := exec.Command("go", append([]string{"vet"}, packages...)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOWORK=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
