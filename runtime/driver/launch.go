@@ -1,0 +1,56 @@
+package driver
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Dim is a size in up to three dimensions, x first.
+type Dim [3]uint32
+
+// Launch is one start of a kernel. It can be launched any number of times.
+type Launch struct {
+	Function *Function
+	Grid     Dim  // CTAs
+	Block    Dim  // threads of a CTA
+	Cluster  Dim  // CTAs of a cluster, dividing the grid, at most 8 in all; zero without clusters
+	Overlap  bool // may start before the kernel before it in the stream has ended: programmatic dependent launch
+	Params   Params
+}
+
+// Params are the parameters of a kernel, one after another, each at a multiple of its alignment: PTX's layout.
+// The methods append one parameter each.
+type Params []byte
+
+// MapAlign is the alignment of a tensor map among the parameters: PTX declares it as .param .align 64 .b8 [128].
+const MapAlign = 64
+
+// U32 appends a .u32, .s32 or .b32 parameter.
+func (p *Params) U32(v uint32) {
+	p.align(4)
+	*p = binary.LittleEndian.AppendUint32(*p, v)
+}
+
+// U64 appends a .u64, .s64 or .b64 parameter.
+func (p *Params) U64(v uint64) {
+	p.align(8)
+	*p = binary.LittleEndian.AppendUint64(*p, v)
+}
+
+// F32 appends a .f32 parameter.
+func (p *Params) F32(v float32) { p.U32(math.Float32bits(v)) }
+
+// Addr appends an address, a .u64 parameter.
+func (p *Params) Addr(a Addr) { p.U64(uint64(a)) }
+
+// Map appends a tensor map by value.
+func (p *Params) Map(m *TensorMap) {
+	p.align(MapAlign)
+	*p = append(*p, m[:]...)
+}
+
+func (p *Params) align(to int) {
+	for len(*p)%to != 0 {
+		*p = append(*p, 0)
+	}
+}

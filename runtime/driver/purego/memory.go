@@ -1,0 +1,69 @@
+package purego
+
+import (
+	"fmt"
+	"unsafe"
+
+	"moegen/runtime/driver"
+)
+
+func (d *device) Memory() (free, total int64, err error) {
+	r := call(d.MemGetInfo, uintptr(unsafe.Pointer(&free)), uintptr(unsafe.Pointer(&total)))
+	return free, total, d.failed("cuMemGetInfo", r)
+}
+
+func (d *device) Alloc(bytes int64) (driver.Addr, error) {
+	var a driver.Addr
+	r := call(d.MemAlloc, uintptr(unsafe.Pointer(&a)), uintptr(bytes))
+	return a, d.failed(fmt.Sprintf("cuMemAlloc of %d bytes", bytes), r)
+}
+
+func (d *device) Free(a driver.Addr) error {
+	return d.failed("cuMemFree", call(d.MemFree, uintptr(a)))
+}
+
+func (d *device) AllocHost(bytes int64) (driver.Host, error) {
+	var p *byte
+	r := call(d.MemHostAlloc, uintptr(unsafe.Pointer(&p)), uintptr(bytes), hostPortable)
+	if r != 0 {
+		what := fmt.Sprintf("cuMemHostAlloc of %d bytes", bytes)
+		if r == errorOutOfMemory {
+			return driver.Host{}, &driver.Error{Kind: driver.NoMemory, Code: int(r), Message: "this machine has too little memory to pin (" + what + "): see free -g and ulimit -l"}
+		}
+		return driver.Host{}, d.failed(what, r)
+	}
+	return driver.Host{Bytes: unsafe.Slice(p, bytes), Addr: driver.Addr(uintptr(unsafe.Pointer(p)))}, nil
+}
+
+func (d *device) FreeHost(h driver.Host) error {
+	return d.failed("cuMemFreeHost", call(d.MemFreeHost, uintptr(h.Addr)))
+}
+
+func (d *device) Register(mapped []byte) (driver.Host, error) {
+	if len(mapped) == 0 {
+		return driver.Host{}, &driver.Error{Message: "there is nothing to register in an empty mapping"}
+	}
+	p := unsafe.SliceData(mapped)
+	r := call(d.MemHostRegister, uintptr(unsafe.Pointer(p)), uintptr(len(mapped)), hostPortable|hostReadOnly)
+	return driver.Host{Bytes: mapped, Addr: driver.Addr(uintptr(unsafe.Pointer(p)))}, d.failed(fmt.Sprintf("cuMemHostRegister of %d bytes", len(mapped)), r)
+}
+
+func (d *device) Unregister(h driver.Host) error {
+	return d.failed("cuMemHostUnregister", call(d.MemHostUnregister, uintptr(h.Addr)))
+}
+
+func (d *device) Write(to driver.Addr, from []byte) error {
+	if len(from) == 0 {
+		return nil
+	}
+	r := call(d.MemcpyHtoD, uintptr(to), uintptr(unsafe.Pointer(unsafe.SliceData(from))), uintptr(len(from)))
+	return d.failed(fmt.Sprintf("cuMemcpyHtoD of %d bytes", len(from)), r)
+}
+
+func (d *device) Read(to []byte, from driver.Addr) error {
+	if len(to) == 0 {
+		return nil
+	}
+	r := call(d.MemcpyDtoH, uintptr(unsafe.Pointer(unsafe.SliceData(to))), uintptr(from), uintptr(len(to)))
+	return d.failed(fmt.Sprintf("cuMemcpyDtoH of %d bytes", len(to)), r)
+}
