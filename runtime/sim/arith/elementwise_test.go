@@ -1,7 +1,9 @@
 package arith
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -228,4 +230,47 @@ func TestCircular(t *testing.T) {
 			}
 		}
 	}
+}
+
+func BenchmarkApprox(b *testing.B) {
+	for _, name := range slices.Sorted(maps.Keys(approximations)) {
+		f := approximations[name]
+		b.Run(name, func(b *testing.B) {
+			x, s := uint32(0x3F000000), uint32(0)
+			for b.Loop() {
+				s += f(x)
+				x += 4099
+			}
+			sink = s
+		})
+	}
+}
+
+var sink uint32
+
+// BenchmarkFMA32 is a warp's worth: 32 lanes an iteration.
+func BenchmarkFMA32(b *testing.B) {
+	var x, y, z, d [32]uint32
+	for i := range x {
+		x[i], y[i], z[i] = one32+uint32(i)*0x12345, one32+uint32(i)*0x54321, one32+uint32(i)*0x777
+	}
+	for b.Loop() {
+		for i := range d {
+			d[i] = FMA32(x[i], y[i], z[i])
+		}
+	}
+	sink = d[7]
+}
+
+func BenchmarkCvtBF16x2(b *testing.B) {
+	var x, y, d [32]uint32
+	for i := range x {
+		x[i], y[i] = one32+uint32(i)*0x12345, one32+uint32(i)*0x54321
+	}
+	for b.Loop() {
+		for i := range d {
+			d[i] = CvtBF16x2(x[i], y[i])
+		}
+	}
+	sink = d[7]
 }

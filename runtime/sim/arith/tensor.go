@@ -1,9 +1,6 @@
 package arith
 
-import (
-	"encoding/binary"
-	"math"
-)
+import "encoding/binary"
 
 // Elem is an operand type of the tensor core.
 type Elem uint8
@@ -16,111 +13,112 @@ const (
 	ElemE5M2
 )
 
-// elems gives, for each Elem: bytes of an element, fraction bits that terms keep under the largest exponent, fraction
-// bits of the result in float32.
-var elems = [...]struct{ bytes, kept, result int }{
-	ElemBF16: {2, 25, 23}, ElemF16: {2, 25, 23}, ElemTF32: {4, 25, 23}, ElemE4M3: {1, 13, 13}, ElemE5M2: {1, 13, 13},
+// Bytes is the size of an element.
+func (t Elem) Bytes() int {
+	switch t {
+	case ElemTF32:
+		return 4
+	case ElemE4M3, ElemE5M2:
+		return 1
+	}
+	return 2
 }
 
-// Bytes is the size of an element.
-func (t Elem) Bytes() int { return elems[t].bytes }
-
 // K is the length of the dot products of one instruction: 32 bytes of operand.
-func (t Elem) K() int { return 32 / elems[t].bytes }
+func (t Elem) K() int { return 32 / t.Bytes() }
 
 // Operand is one operand of a tensor-core step, decoded: A as [rows][k], B as [columns][k], k of Elem.K elements.
-// It may be reused; nothing is allocated when it has held as many rows before.
+// It may be reused: nothing is allocated when it has held as many rows before.
 type Operand struct {
 	elem   Elem
-	k      int
-	negate uint32    // sign bit to flip, in float32
-	values []float64 // exact
-	exps   []int16   // exponents, significands not normalised; none for zeros
-	top    []int16   // by row: the largest exponent; special for rows that hold an infinity or NaN
+	negate uint32  // sign bit to flip, in float32
+	groups []group // a row is one group, or two of 16 for the 8-bit types
+	per    int     // groups in a row
+	top    []int   // by row: the largest exponent; special for rows that hold an infinity or NaN
+}
+
+// group is 16 elements, zeros where the type has fewer in a step.
+type group struct {
+	value [16]float64 // exact
+	exp   [4]uint64   // exponents as 16-bit lanes, element k in lane k/4 of word k%4: expBias + exponent, 0 for zero
 }
 
 const (
-	none    = math.MinInt16 / 2 // sums of two stay below every exponent
-	special = math.MaxInt16
-	noneMin = -133 // the smallest exponent under which terms are aligned
+	expBias = 1024 // two zeros, or a zero and any number, add up to less than the sum for any two numbers
+	noExp   = -expBias
+	special = 1 << 13
 )
 
-// Reset prepares for so many rows of type t; all must be loaded. negate flips every sign (imm-scale -1).
+// Reset prepares for so many rows of type t, all zero. negate flips every sign that is loaded (imm-scale -1).
 func (o *Operand) Reset(t Elem, rows int, negate bool) {
-	o.elem, o.k, o.negate = t, t.K(), 0
+	o.elem, o.negate, o.per = t, 0, (t.K()+15)/16
 	if negate {
 		o.negate = signBit
 	}
-	if n := rows * o.k; n > cap(o.values) {
-		o.values, o.exps = make([]float64, n), make([]int16, n)
+	if rows*o.per > cap(o.groups) {
+		o.groups = make([]group, rows*o.per)
 	}
 	if rows > cap(o.top) {
-		o.top = make([]int16, rows)
+		o.top = make([]int, rows)
 	}
-	o.values, o.exps, o.top = o.values[:rows*o.k], o.exps[:rows*o.k], o.top[:rows]
+	o.groups, o.top = o.groups[:rows*o.per], o.top[:rows]
+	clear(o.groups)
 	for i := range o.top {
-		o.top[i] = none
+		o.top[i] = noExp
 	}
 }
 
 // Rows is the number of rows.
 func (o *Operand) Rows() int { return len(o.top) }
 
-// Load decodes elements k, k+1, … of a row from consecutive little-endian elements.
+// Load decodes elements k, k+1, … of a row from consecutive little-endian elements. An element is loaded once after Reset.
 func (o *Operand) Load(row, k int, b []byte) {
-	switch o.elem.Bytes() {
-	case 4:
-		for ; len(b) >= 4; b, k = b[4:], k+1 {
-			o.set(row, k, binary.LittleEndian.Uint32(b))
+	size, least := o.elem.Bytes(), o.elem.leastExponent()
+	for ; len(b) >= size; b, k = b[size:], k+1 {
+		f := o.elem.float32(b)
+		if f<<1 == 0 {
+			continue
 		}
-	case 2:
-		for ; len(b) >= 2; b, k = b[2:], k+1 {
-			o.set(row, k, uint32(binary.LittleEndian.Uint16(b)))
+		e := max(int(f>>23&255)-127, least)
+		if e == 128 {
+			e = special
 		}
-	default:
-		for _, x := range b {
-			o.set(row, k, uint32(x))
-			k++
-		}
+		g := &o.groups[row*o.per+k>>4]
+		g.value[k&15] = value(f ^ o.negate)
+		g.exp[k&3] |= uint64(expBias+e) << (k >> 2 & 3 * 16)
+		o.top[row] = max(o.top[row], e)
 	}
 }
 
 // LoadWord decodes the elements of a register, the lowest first, as k, k+1, … of a row.
 func (o *Operand) LoadWord(row, k int, u uint32) {
-	switch o.elem.Bytes() {
-	case 4:
-		o.set(row, k, u)
-	case 2:
-		o.set(row, k, u&0xFFFF)
-		o.set(row, k+1, u>>16)
-	default:
-		for i := range 4 {
-			o.set(row, k+i, u>>(8*i)&0xFF)
-		}
-	}
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], u)
+	o.Load(row, k, b[:])
 }
 
-func (o *Operand) set(row, k int, u uint32) {
-	f, least := u&^0x1FFF, -126 // the same value as float32; exponent of the type's subnormals
-	switch o.elem {
+// float32 gives the first element of b as float32 bits: exact.
+func (t Elem) float32(b []byte) uint32 {
+	switch t {
 	case ElemBF16:
-		f = u << 16
+		return uint32(binary.LittleEndian.Uint16(b)) << 16
 	case ElemF16:
-		f, least = F32FromF16(uint16(u)), -14
+		return F32FromF16(binary.LittleEndian.Uint16(b))
+	case ElemTF32:
+		return binary.LittleEndian.Uint32(b) &^ 0x1FFF
 	case ElemE4M3:
-		f, least = F32FromF16(E4M3.widen(uint8(u))), -6
-	case ElemE5M2:
-		f, least = F32FromF16(E5M2.widen(uint8(u))), -14
+		return F32FromF16(E4M3.widen(b[0]))
 	}
-	e := none
-	switch field := int(f >> 23 & 255); {
-	case field == 255:
-		e = special
-	case f<<1 != 0:
-		e = max(field-127, least)
+	return F32FromF16(E5M2.widen(b[0]))
+}
+
+// leastExponent is the exponent of the type's subnormals.
+func (t Elem) leastExponent() int {
+	switch t {
+	case ElemBF16, ElemTF32:
+		return -126
+	case ElemE4M3:
+		return -6
 	}
-	at := row*o.k + k
-	o.values[at] = value(f ^ o.negate)
-	o.exps[at] = int16(e)
-	o.top[row] = max(o.top[row], int16(e))
+	return -14
 }

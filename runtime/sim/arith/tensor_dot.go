@@ -13,55 +13,68 @@ import "math"
 //
 // The rule was measured: 6.5 million dot products, none different. The order of k does not matter.
 func MMA(d []uint32, a, b *Operand) {
-	n, wide := b.Rows(), elems[a.elem].result == 23
-	for i := range a.top {
-		row := d[i*n : (i+1)*n]
-		for j, c := range row {
-			ce := none
-			if c<<1 != 0 {
-				ce = max(int(c>>23&255)-127, -126)
+	n, kept, low := b.Rows(), 25, uint64(1<<29-1)
+	if a.elem.Bytes() == 1 {
+		kept, low = 13, 1<<39-1
+	}
+	// Three loops over 64 columns, each of independent iterations, keep a processor busier than one loop with a long chain.
+	var exps [64]int
+	var sums [64]int64
+	for j0 := 0; j0 < n; j0 += 64 {
+		m := min(64, n-j0)
+		for i := range a.Rows() {
+			row := d[i*n+j0:][:m]
+			for j, c := range row {
+				ce := noExp
+				if c<<1 != 0 {
+					ce = max(int(c>>23&255)-127, -126)
+				}
+				e := max(ce, -133)
+				if a.top[i]+b.top[j0+j] > e {
+					e = a.topExponent(b, i, j0+j, e)
+				}
+				exps[j&63] = e
 			}
-			sum, e := dot(a, b, i, j, value(c), ce)
-			if e == special {
-				row[j] = bits32(float32(infinite(a, b, i, j, value(c))))
-				continue
+			for j, c := range row {
+				q := power(kept - exps[j&63])
+				sums[j&63] = a.cutSum(b, i, j0+j, q) + int64(value(c)*q)
 			}
-			// A sum of at most 2^6 terms below 2^28 is exact in float64; cutting its fraction cuts toward zero.
-			u := math.Float64bits(float64(sum))
-			if wide {
-				u &^= 1<<29 - 1
-			} else {
-				u &^= 1<<39 - 1
+			for j, c := range row {
+				s, e := sums[j&63], exps[j&63]
+				if e >= special/2 || c&inf32 == inf32 {
+					row[j] = bits32(float32(a.sum(b, i, j0+j) + value(c)))
+					continue
+				}
+				// At most 2^6 terms below 2^28 add up exactly in float64; clearing low bits cuts toward zero.
+				x := math.Float64frombits(math.Float64bits(float64(s))&^low) * power(e-kept)
+				if math.Abs(x) < 0x1p-126 {
+					x = cutSubnormal(s, e-kept, low)
+				}
+				row[j] = math.Float32bits(float32(x)) // exact, or infinite
 			}
-			x := math.Float64frombits(u) * power(e)
-			if math.Abs(x) < 0x1p-126 {
-				row[j] = cutSubnormal(sum, e, wide)
-				continue
-			}
-			row[j] = math.Float32bits(float32(x)) // exact, or infinite
 		}
 	}
 }
 
 // MMA16 is MMA with accumulators in f16, in the low halves of d: the sum is rounded to nearest even, not cut.
 func MMA16(d []uint32, a, b *Operand) {
+	const kept = 25
 	n := b.Rows()
 	for i := range a.top {
 		row := d[i*n : (i+1)*n]
 		for j, u := range row {
-			c, ce := F32FromF16(uint16(u)), none
-			switch {
-			case u&0x7C00 == 0x7C00:
-				ce = special
-			case c<<1 != 0:
+			c, ce := F32FromF16(uint16(u)), noExp
+			if c<<1 != 0 {
 				ce = max(int(c>>23&255)-127, -14)
 			}
-			sum, e := dot(a, b, i, j, value(c), ce)
-			if e == special {
-				row[j] = uint32(f16.round(infinite(a, b, i, j, value(c)), RN))
+			e := a.topExponent(b, i, j, max(ce, -133))
+			if e >= special/2 || ce == 128 {
+				row[j] = uint32(f16.round(a.sum(b, i, j)+value(c), RN))
 				continue
 			}
-			row[j] = uint32(f16.pack(sum < 0, magnitude(sum), e, RN))
+			q := power(kept - e)
+			s := a.cutSum(b, i, j, q) + int64(value(c)*q)
+			row[j] = uint32(f16.pack(s < 0, magnitude(s), e-kept, RN))
 		}
 	}
 }
@@ -72,87 +85,69 @@ func MMAFast(d []uint32, a, b *Operand) {
 	for i := range a.top {
 		row := d[i*n : (i+1)*n]
 		for j, c := range row {
-			row[j] = bits32(float32(plain(a, b, i, j) + value(c)))
+			row[j] = bits32(float32(a.sum(b, i, j) + value(c)))
 		}
 	}
 }
 
-// dot gives the exact sum of the cut terms c + Σ a_ik·b_jk, in units of 2^e. ce is the exponent of c, none for zero. With an infinity or
-// NaN among the operands, e is special.
-func dot(a, b *Operand, i, j int, c float64, ce int) (sum int64, e int) {
-	k := a.k
-	x, y := a.values[i*k:(i+1)*k], b.values[j*k:(j+1)*k]
-	e = max(ce, noneMin)
-	if bound := int(a.top[i]) + int(b.top[j]); bound > e {
-		if bound >= special/2 {
-			return 0, special
-		}
-		e = max(e, topExponent(a.exps[i*k:(i+1)*k], b.exps[j*k:(j+1)*k]))
+// topExponent is the largest exponent among the products of row i and column j, c's and -133; at least special/2 when a
+// factor is infinite or NaN.
+func (a *Operand) topExponent(b *Operand, i, j, e int) int {
+	x, y := a.groups[i*a.per:], b.groups[j*b.per:]
+	for g := range a.per {
+		p, q := &x[g].exp, &y[g].exp
+		m := max4(max4(p[0]+q[0], p[1]+q[1]), max4(p[2]+q[2], p[3]+q[3]))
+		m = max4(m, m>>32)
+		m = max4(m, m>>16)
+		e = max(e, int(m&0xFFFF)-2*expBias)
 	}
-	if e >= 128 && ce >= 128 {
-		return 0, special
-	}
-	e -= elems[a.elem].kept
-	u := power(-e)
-	for len(x) >= 8 && len(y) >= 8 {
-		p, q := (*[8]float64)(x), (*[8]float64)(y)
-		sum += int64(p[0]*q[0]*u) + int64(p[1]*q[1]*u) + int64(p[2]*q[2]*u) + int64(p[3]*q[3]*u) +
-			int64(p[4]*q[4]*u) + int64(p[5]*q[5]*u) + int64(p[6]*q[6]*u) + int64(p[7]*q[7]*u)
-		x, y = x[8:], y[8:]
-	}
-	return sum + int64(c*u), e
+	return e
 }
 
-// topExponent is the largest sum of two exponents.
-func topExponent(x, y []int16) int {
-	e := int32(2 * none)
-	for len(x) >= 8 && len(y) >= 8 {
-		p, q := (*[8]int16)(x), (*[8]int16)(y)
-		e0 := max(int32(p[0])+int32(q[0]), int32(p[1])+int32(q[1]))
-		e1 := max(int32(p[2])+int32(q[2]), int32(p[3])+int32(q[3]))
-		e2 := max(int32(p[4])+int32(q[4]), int32(p[5])+int32(q[5]))
-		e3 := max(int32(p[6])+int32(q[6]), int32(p[7])+int32(q[7]))
-		e = max(e, max(e0, e1), max(e2, e3))
-		x, y = x[8:], y[8:]
-	}
-	return int(e)
+// max4 is the larger of each of four 16-bit lanes, which hold less than 2^15.
+func max4(x, y uint64) uint64 {
+	const high = 0x8000800080008000
+	m := (x | high - y) & high // set where x ≥ y
+	m |= m - m>>15             // all 16 bits there
+	return y ^ (x^y)&m
 }
 
-// infinite is the result with an infinity or NaN among the operands.
-func infinite(a, b *Operand, i, j int, c float64) float64 { return plain(a, b, i, j) + c }
-
-// plain is Σ a_ik·b_jk in float64.
-func plain(a, b *Operand, i, j int) float64 {
-	k := a.k
-	x, y := a.values[i*k:(i+1)*k], b.values[j*k:(j+1)*k]
-	var s0, s1, s2, s3 float64
-	for len(x) >= 4 && len(y) >= 4 {
-		p, q := (*[4]float64)(x), (*[4]float64)(y)
-		s0, s1, s2, s3 = s0+float64(p[0]*q[0]), s1+float64(p[1]*q[1]), s2+float64(p[2]*q[2]), s3+float64(p[3]*q[3])
-		x, y = x[4:], y[4:]
+// cutSum is the sum of the products of row i and column j, each multiplied by q and cut toward zero.
+func (a *Operand) cutSum(b *Operand, i, j int, q float64) (s int64) {
+	for g := range a.per {
+		x, y := &a.groups[i*a.per+g].value, &b.groups[j*b.per+g].value
+		s += int64(x[0]*y[0]*q) + int64(x[1]*y[1]*q) + int64(x[2]*y[2]*q) + int64(x[3]*y[3]*q) +
+			int64(x[4]*y[4]*q) + int64(x[5]*y[5]*q) + int64(x[6]*y[6]*q) + int64(x[7]*y[7]*q) +
+			int64(x[8]*y[8]*q) + int64(x[9]*y[9]*q) + int64(x[10]*y[10]*q) + int64(x[11]*y[11]*q) +
+			int64(x[12]*y[12]*q) + int64(x[13]*y[13]*q) + int64(x[14]*y[14]*q) + int64(x[15]*y[15]*q)
 	}
-	return s0 + s1 + (s2 + s3)
+	return s
+}
+
+// sum is the sum of the products of row i and column j in float64, in four chains.
+func (a *Operand) sum(b *Operand, i, j int) (s float64) {
+	for g := range a.per {
+		x, y := &a.groups[i*a.per+g].value, &b.groups[j*b.per+g].value
+		s0 := float64(x[0]*y[0]) + float64(x[4]*y[4]) + float64(x[8]*y[8]) + float64(x[12]*y[12])
+		s1 := float64(x[1]*y[1]) + float64(x[5]*y[5]) + float64(x[9]*y[9]) + float64(x[13]*y[13])
+		s2 := float64(x[2]*y[2]) + float64(x[6]*y[6]) + float64(x[10]*y[10]) + float64(x[14]*y[14])
+		s3 := float64(x[3]*y[3]) + float64(x[7]*y[7]) + float64(x[11]*y[11]) + float64(x[15]*y[15])
+		s += s0 + s1 + (s2 + s3)
+	}
+	return s
 }
 
 // power is 2^e, e within the normal range of float64.
 func power(e int) float64 { return math.Float64frombits(uint64(1023+e) << 52) }
 
-// cutSubnormal cuts sum·2^e, less than 2^-126, to a multiple of the smallest subnormal.
-func cutSubnormal(sum int64, e int, wide bool) uint32 {
-	m, last := magnitude(sum), -149
-	if !wide {
-		last = -139 // 13 fraction bits
+// cutSubnormal cuts s·2^e, less than 2^-126, to a multiple of the smallest subnormal: 2^-149, or what of its
+// fraction the bits outside low leave. Zero loses its sign.
+func cutSubnormal(s int64, e int, low uint64) float64 {
+	least := -149
+	if low != 1<<29-1 {
+		least = -139
 	}
-	if e < last {
-		m >>= min(last-e, 63)
-	} else {
-		m <<= e - last
-	}
-	m <<= last + 149
-	if sum < 0 && m != 0 {
-		m |= signBit
-	}
-	return uint32(m)
+	return math.Trunc(math.Ldexp(float64(s), e-least))*power(least) + 0
 }
 
 func magnitude(v int64) uint64 {

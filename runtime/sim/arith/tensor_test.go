@@ -189,3 +189,15 @@ func benchmarkTile(b *testing.B, mma func(d []uint32, x, y *Operand)) {
 
 func BenchmarkTileExact(b *testing.B) { benchmarkTile(b, MMA) }
 func BenchmarkTileFast(b *testing.B)  { benchmarkTile(b, MMAFast) }
+
+func BenchmarkLoad(b *testing.B) {
+	p, _ := tile(128, 1, 16)
+	var x Operand
+	b.SetBytes(128 * 16)
+	for b.Loop() {
+		x.Reset(ElemBF16, 128, false)
+		for r := range 128 {
+			x.Load(r, 0, p[r*32:][:32])
+		}
+	}
+}
