@@ -248,16 +248,14 @@ func BenchmarkApprox(b *testing.B) {
 
 var sink uint32
 
-// BenchmarkFMA32 is a warp's worth: 32 lanes an iteration.
-func BenchmarkFMA32(b *testing.B) {
+// BenchmarkFMA32Lanes is a warp's worth: 32 lanes an iteration.
+func BenchmarkFMA32Lanes(b *testing.B) {
 	var x, y, z, d [32]uint32
 	for i := range x {
 		x[i], y[i], z[i] = one32+uint32(i)*0x12345, one32+uint32(i)*0x54321, one32+uint32(i)*0x777
 	}
 	for b.Loop() {
-		for i := range d {
-			d[i] = FMA32(x[i], y[i], z[i])
-		}
+		FMA32Lanes(&d, &x, &y, &z, math.MaxUint32)
 	}
 	sink = d[7]
 }
