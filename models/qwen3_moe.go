@@ -32,9 +32,10 @@ func readQwen3MoE(c *config) *Model {
 		tied: c.boolOr("tie_word_embeddings", false),
 		eps:  c.positiveOr("rms_norm_eps", 1e-6), std: c.positiveOr("initializer_range", 0.02),
 	}
-	m.headDim = max(m.hidden/m.heads, 1)
 	if c.get("head_dim") != nil {
 		m.headDim = c.size("head_dim")
+	} else {
+		m.headDim = max(m.hidden/m.heads, 1)
 	}
 	if m.heads%m.kvHeads != 0 && !c.wrong["num_attention_heads"] {
 		c.complain("num_attention_heads", "is %d, not a multiple of num_key_value_heads %d; correct one of them", m.heads, m.kvHeads)
@@ -52,7 +53,11 @@ func readQwen3MoE(c *config) *Model {
 			facts.MoELayers++
 		}
 	}
-	if coef := c.floatOr("router_aux_loss_coef", 0.001); c.boolOr("output_router_logits", false) && coef != 0 {
+	coef := c.floatOr("router_aux_loss_coef", 0.001)
+	if math.IsNaN(coef) || math.IsInf(coef, 0) {
+		c.complain("router_aux_loss_coef", "is %v; it must be a finite number", coef)
+	}
+	if c.boolOr("output_router_logits", false) && coef != 0 {
 		m.aux, facts.AuxCoef = true, coef
 	}
 	return &Model{Facts: facts, seqLimit: m.rope.Limit, build: m.build}
@@ -84,8 +89,8 @@ func (m *qwen3MoE) readExperts(c *config) {
 		m.sparse[l] = false
 	}
 	if !slices.Contains(m.sparse, true) {
-		c.complain("decoder_sparse_step", "is %d and mlp_only_layers names every other layer, so no layer has experts; "+
-			"moegen trains mixtures of experts", step)
+		c.complain("decoder_sparse_step", "is %d, which with mlp_only_layers leaves none of the %d layers with experts; "+
+			"moegen trains mixtures of experts", step, layers)
 	}
 	if slices.Contains(m.sparse, false) {
 		m.denseWidth = c.size("intermediate_size")

@@ -25,7 +25,11 @@ func readRope(c *config, dims int) rope {
 		p.complain("partial_rotary_factor", "is %v; moegen rotates whole heads, as Transformers does for this architecture, remove it", part)
 	}
 	if dims%2 != 0 {
-		c.complain("head_dim", "is %d; rotary positions need an even number of dims", dims)
+		if c.fields["head_dim"] == nil {
+			c.complain("head_dim", "is missing, which makes it %d; rotary positions need an even number of dims", dims)
+		} else if !c.wrong["head_dim"] {
+			c.complain("head_dim", "is %d; rotary positions need an even number of dims", dims)
+		}
 		dims++
 	}
 	r.InvFreq = make([]float64, dims/2)
@@ -100,7 +104,7 @@ func (r *rope) original(p *config) int {
 func (r *rope) llama3(p *config) {
 	factor, low, high := p.positive("factor"), p.positive("low_freq_factor"), p.positive("high_freq_factor")
 	original := float64(r.original(p))
-	if high <= low {
+	if high <= low && !p.wrong["low_freq_factor"] && !p.wrong["high_freq_factor"] {
 		p.complain("high_freq_factor", "is %v, not above low_freq_factor %v; correct one of them", high, low)
 	}
 	for i, f := range r.InvFreq {
