@@ -1,6 +1,7 @@
 package purego
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +42,9 @@ var stubLibrary = sync.OnceValues(func() (string, error) {
 var stubFolder string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(programLibrary) != "" {
+		os.Exit(program())
+	}
 	var err error
 	if stubFolder, err = os.MkdirTemp("", "stub"); err != nil {
 		panic(err)
@@ -50,18 +54,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// set changes what machine the stub is; call it before Open, in a process of the test's own.
-func set(t *testing.T, from Libraries, name string, value int) {
-	t.Helper()
-	library, err := ffi.Dlopen(from.CUDA, ffi.RTLD_NOW)
+// setStub changes what machine the stub is, before Open.
+func setStub(library, name string, value int) error {
+	handle, err := ffi.Dlopen(library, ffi.RTLD_NOW)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	var set func(string, int32) int32
-	ffi.RegisterLibFunc(&set, library, "stub_set")
+	ffi.RegisterLibFunc(&set, handle, "stub_set")
 	if set(name, int32(value)) != 0 {
-		t.Fatalf("the stub has no %s", name)
+		return fmt.Errorf("the stub has no %s", name)
 	}
+	return nil
 }
 
 // gpu skips the test, aloud, where there is no GPU for it.
