@@ -22,14 +22,14 @@ func (k *Kernel) FenceBarrierInit() { k.emit("fence.mbarrier_init.release.cluste
 // ClusterArrive counts the thread at the cluster's barrier. relaxed publishes nothing, and is much cheaper.
 func (k *Kernel) ClusterArrive(relaxed bool) {
 	if relaxed {
-		k.emit("barrier.cluster.arrive.relaxed.aligned")
+		k.emit("barrier.cluster.arrive.relaxed")
 	} else {
-		k.emit("barrier.cluster.arrive.aligned")
+		k.emit("barrier.cluster.arrive")
 	}
 }
 
 // ClusterWait waits until all threads of the cluster have arrived.
-func (k *Kernel) ClusterWait() { k.emit("barrier.cluster.wait.aligned") }
+func (k *Kernel) ClusterWait() { k.emit("barrier.cluster.wait") }
 
 // Map turns an address of this block's shared memory into that of the same place in block rank of the cluster.
 func (k *Kernel) Map(at Addr, rank Operand) Reg {

@@ -70,6 +70,9 @@ func (k *Kernel) Declare(t Type, name string) Reg {
 // DeclareArray declares n registers with one name, numbered from 0, and no values yet.
 func (k *Kernel) DeclareArray(t Type, name string, n int) []Reg {
 	full := k.register(name)
+	if full != "%"+name {
+		full += "_" // ptxas takes no count behind a digit
+	}
 	k.order = append(k.order, declaration{t, full, n})
 	out := make([]Reg, n)
 	for i := range out {

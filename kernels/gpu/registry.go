@@ -1,0 +1,7 @@
+package gpu
+
+// families is the registry, sorted by name.
+var families = []Family{
+	rmsNorm,
+	rmsNormGradFamily,
+}

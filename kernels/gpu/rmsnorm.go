@@ -1,0 +1,261 @@
+package gpu
+
+import (
+	"fmt"
+	"math"
+
+	"moegen/kernels/ptx"
+)
+
+// RMSNorm forward:
+//
+//	rstd_T = 1/sqrt(mean_D(x²) + eps)     y_TD = bf16(w_D · bf16(x_TD · rstd_T))
+//
+// in float32 from bf16 x and w, with Transformers' two roundings (Qwen3MoeRMSNorm). Every byte moves once, 2·T·D in and
+// 2·T·D out: memory decides, and the kernel is a stream. A row is held in registers by one or more warps, 16 bytes a
+// lane and load; its sum of squares goes over the lanes by exchange, over warps through shared memory, always in one
+// order.
+
+// RMSNormDesc is what is asked: the width of a row. The number of rows is an argument.
+type RMSNormDesc struct {
+	Dim int // D, a multiple of 8
+	Eps float64
+}
+
+// RMSNormConfig fixes one kernel.
+type RMSNormConfig struct {
+	Warps  int // of a block
+	PerRow int // warps that share a row
+}
+
+// Name is the kernel's entry.
+func (c RMSNormConfig) Name(d RMSNormDesc) string {
+	return fmt.Sprintf("rmsnorm_d%d_w%d_r%d", d.Dim, c.Warps, c.PerRow)
+}
+
+// Rows returns the rows of a block.
+func (c RMSNormConfig) Rows() int { return c.Warps / c.PerRow }
+
+// vectors returns the 16-byte loads of a lane.
+func vectors(dim, perRow int) int { return (dim/8 + 32*perRow - 1) / (32 * perRow) }
+
+// RMSNormConfigs returns the candidates for a row, the preferred first, and why others are none.
+func RMSNormConfigs(d RMSNormDesc) (out []RMSNormConfig, rejected []string) {
+	if d.Dim%8 != 0 || d.Dim <= 0 {
+		return nil, []string{fmt.Sprintf("rows of %d elements: 16-byte accesses need a multiple of 8", d.Dim)}
+	}
+	for _, perRow := range []int{1, 2, 4, 8} {
+		c := RMSNormConfig{Warps: max(4, perRow), PerRow: perRow}
+		switch v := vectors(d.Dim, perRow); {
+		case v > 8:
+			rejected = append(rejected, fmt.Sprintf("%s: %d loads a lane are more than 64 registers of a row", c.Name(d), v))
+		case perRow > 1 && v < 2:
+			rejected = append(rejected, fmt.Sprintf("%s: less than two loads a lane hide no latency", c.Name(d)))
+		default:
+			out = append(out, c)
+		}
+	}
+	return out, rejected
+}
+
+// RMSNormFloor is what T rows move.
+func RMSNormFloor(d RMSNormDesc, rows int) Floor {
+	return Floor{Bytes: int64(4*rows*d.Dim + 2*d.Dim + 4*rows)}
+}
+
+// EmitRMSNorm writes the kernel: parameters x, w, y, rstd and the number of rows; a block for every Rows rows.
+func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
+	k := m.Kernel(c.Name(d), 32*c.Warps)
+	x, w, y, rstd := k.ParamPtr("x"), k.ParamPtr("w"), k.ParamPtr("y"), k.ParamPtr("rstd")
+	rows := k.ParamU32("rows")
+	k.WaitPrerequisites()
+	g := newRowGroup(k, d.Dim, c.Warps, c.PerRow)
+	k.Comment("row of this group of warps; rows past the end are nobody's")
+	row := k.Mad(k.Read(ptx.CtaIDX), c.Rows(), g.index)
+	k.If(k.Lt(row, rows), func() {
+		at := k.MulWide(row, 2*d.Dim)
+		xs := g.load(ptx.Stream, k.Add(x, at))
+		ws := g.load(ptx.Global, w)
+		k.Comment("rstd = 1/sqrt(mean(x^2) + eps)")
+		sum := k.Const(ptx.F32, 0)
+		for _, v := range xs {
+			for _, pair := range v {
+				lo, hi := k.UnpackBF16(pair)
+				sum = k.Fma(hi, hi, k.Fma(lo, lo, sum))
+			}
+		}
+		sum = g.sum(sum, g.scratch)
+		r := k.RsqrtApprox(k.Fma(sum, 1/float64(d.Dim), d.Eps))
+		k.When(k.Eq(g.thread, 0)).St(ptx.Global, k.Add(rstd, k.MulWide(row, 4)).At(0), r)
+		k.Comment("y = bf16(w * bf16(x * rstd))")
+		out := k.Add(y, at)
+		for i, v := range xs {
+			ys := make([]ptx.Reg, len(v))
+			for j, pair := range v {
+				lo, hi := k.UnpackBF16(pair)
+				ys[j] = k.Mul(ws[i][j].As(ptx.BF16x2), k.PackBF16(k.Mul(lo, r), k.Mul(hi, r)))
+			}
+			g.store(out, i, ys)
+		}
+	})
+	k.LaunchDependents()
+	k.Exit()
+}
+
+// rowGroup is a group of warps that share rows: thread i of it holds the 16-byte pieces i, i + threads, ... of a row.
+type rowGroup struct {
+	k       *ptx.Kernel
+	dim     int
+	perRow  int     // warps
+	index   ptx.Reg // of the group in the block
+	thread  ptx.Reg // in the group
+	offset  ptx.Reg // bytes of the thread's first piece in a row
+	tail    ptx.Reg // whether the thread has a piece in the last round; none: all have
+	scratch ptx.Addr
+}
+
+func newRowGroup(k *ptx.Kernel, dim, warps, perRow int) *rowGroup {
+	g := &rowGroup{k: k, dim: dim, perRow: perRow}
+	tid := k.Read(ptx.TidX)
+	if perRow > 1 {
+		g.scratch = k.SharedBytes(2*4*warps, 16)
+	}
+	g.index = k.Div(tid, 32*perRow)
+	g.thread = k.Rem(tid, 32*perRow)
+	g.offset = k.MulWide(g.thread, 16)
+	if rest := dim / 8 % (32 * perRow); rest != 0 {
+		g.tail = k.Lt(g.thread, rest)
+	}
+	return g
+}
+
+// load reads the thread's pieces of a row, four registers of two bf16 each; pieces that do not exist are zero.
+func (g *rowGroup) load(a ptx.Access, row ptx.Reg) [][]ptx.Reg {
+	return g.loadIf(a, row, ptx.Reg{}, nil)
+}
+
+// loadIf is load into registers that exist, where the predicate holds.
+func (g *rowGroup) loadIf(a ptx.Access, row, where ptx.Reg, into [][]ptx.Reg) [][]ptx.Reg {
+	k := g.k
+	at := k.Add(row, g.offset)
+	n := vectors(g.dim, g.perRow)
+	if into == nil {
+		into = g.registers()
+	}
+	for i := range n {
+		guard := where
+		if i == n-1 && g.tail.Type() != 0 {
+			guard = g.tail
+			if where.Type() != 0 {
+				guard = k.And(where, g.tail)
+			}
+		}
+		access := k
+		if guard.Type() != 0 {
+			access = k.When(guard)
+		}
+		access.LdInto(a, into[i], at.At(512*g.perRow*i))
+	}
+	return into
+}
+
+// registers returns registers for the thread's pieces of a row, zero where a piece may be missing.
+func (g *rowGroup) registers() [][]ptx.Reg {
+	out := make([][]ptx.Reg, vectors(g.dim, g.perRow))
+	for i := range out {
+		out[i] = g.k.DeclareArray(ptx.B32, "piece", 4)
+		if i == len(out)-1 && g.tail.Type() != 0 {
+			for _, r := range out[i] {
+				g.k.Assign(r, 0)
+			}
+		}
+	}
+	return out
+}
+
+// store writes piece i of a row.
+func (g *rowGroup) store(row ptx.Reg, i int, v []ptx.Reg) {
+	k := g.k
+	if i == vectors(g.dim, g.perRow)-1 && g.tail.Type() != 0 {
+		k = k.When(g.tail)
+	}
+	k.St(ptx.Global, g.k.Add(row, g.offset).At(512*g.perRow*i), v...)
+}
+
+// sum adds v over the threads of the group: over lanes by exchange, then warp after warp through scratch, 4 bytes a
+// warp of the block, which nobody may use again before a barrier of the group.
+func (g *rowGroup) sum(v ptx.Reg, scratch ptx.Addr) ptx.Reg {
+	k := g.k
+	v = k.SumLanes(v, 32)
+	if g.perRow == 1 {
+		return v
+	}
+	mine := k.Add(k.Lea(scratch), k.Mul(g.index, 4*g.perRow))
+	k.When(k.Eq(k.Read(ptx.LaneID), 0)).St(ptx.Shared, k.Add(mine, k.Shl(k.Shr(g.thread, 5), 2)).At(0), v)
+	k.SyncNamed(k.Add(g.index, 1), 32*g.perRow)
+	v = k.Const(ptx.F32, 0)
+	for i := range g.perRow {
+		v = k.Add(v, k.Ld(ptx.Shared, ptx.F32, mine.At(4*i)))
+	}
+	return v
+}
+
+var rmsNorm = Family{Name: "rmsnorm", Cases: func() []Case {
+	return []Case{
+		rmsNormCase(5, 2048, RMSNormConfig{4, 1}),
+		rmsNormCase(1, 8, RMSNormConfig{4, 1}),    // one row of one piece
+		rmsNormCase(7, 1000, RMSNormConfig{4, 2}), // lanes without a last piece; a half-empty block
+		rmsNormCase(3, 4096, RMSNormConfig{8, 4}),
+		large(rmsNormCase(4096, 2048, RMSNormConfig{4, 1})),
+		large(rmsNormCase(32768, 2048, RMSNormConfig{4, 1})),
+	}
+}}
+
+func large(c Case) Case {
+	c.Large = true
+	return c
+}
+
+func rmsNormCase(rows, dim int, c RMSNormConfig) Case {
+	d := RMSNormDesc{Dim: dim, Eps: 1e-6}
+	x, w := normal(1, 1), normal(2, 1)
+	rstd := rowCache(func(t int) float64 { return rstdOf(x, t, d) })
+	return Case{
+		Name: fmt.Sprintf("%dx%d_w%d_r%d", rows, dim, c.Warps, c.PerRow),
+		Emit: func(m *ptx.Module) { EmitRMSNorm(m, d, c) },
+		Buffers: []Buffer{{"x", ptx.BF16, rows * dim, x}, {"w", ptx.BF16, dim, w},
+			{"y", ptx.BF16, rows * dim, nil}, {"rstd", ptx.F32, rows, nil}},
+		Launches: []Launch{{Entry: c.Name(d), Grid: (rows + c.Rows() - 1) / c.Rows(),
+			Args: []Arg{Place("x"), Place("w"), Place("y"), Place("rstd"), U32(rows)}}},
+		Outputs: []Output{
+			{Buffer: "y", Rel: 1.01 * 0x1p-7, Why: "two roundings to bf16, 2^-8 each; float32's are 2^-14 of that",
+				Want: func(i int) (float64, float64, bool) { return w(i%dim) * x(i) * rstd(i/dim), 0, true }},
+			{Buffer: "rstd", Rel: rstdRel(dim), Why: "rsqrt.approx 2^-22.9, half the relative error of a sum of D squares, each addition 2^-24",
+				Want: func(i int) (float64, float64, bool) { return rstd(i), 0, true }},
+		},
+		Floor: RMSNormFloor(d, rows),
+	}
+}
+
+// rstdRel bounds the relative error of rstd: the squares of a row are added along a chain of at most dim terms.
+func rstdRel(dim int) float64 { return 0x1p-22 + float64(dim)/2*0x1p-24 }
+
+func rstdOf(x func(int) float64, row int, d RMSNormDesc) float64 {
+	sum := 0.0
+	for i := range d.Dim {
+		v := x(row*d.Dim + i)
+		sum += v * v
+	}
+	return 1 / math.Sqrt(sum/float64(d.Dim)+d.Eps)
+}
+
+// rowCache keeps the last value of a function of rows: elements are asked for row by row.
+func rowCache[T any](f func(row int) T) func(row int) T {
+	last, value := -1, *new(T)
+	return func(row int) T {
+		if row != last {
+			last, value = row, f(row)
+		}
+		return value
+	}
+}
