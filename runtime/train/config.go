@@ -12,7 +12,7 @@ import (
 // file was made, how the model is sampled from, how it is stored, and what a build decides by its options.
 var indifferent = []string{
 	"_name_or_path", "architectures", "attention_dropout", "bos_token_id", "dtype", "eos_token_id",
-	"initializer_range", "max_position_embeddings", "output_router_logits", "pad_token_id",
+	"initializer_range", "max_position_embeddings", "output_router_logits",
 	"router_aux_loss_coef", "torch_dtype", "transformers_version", "use_cache",
 }
 
