@@ -44,15 +44,6 @@ func refusedModules(t *testing.T, g *gpu) {
 }
 
 func parameters(t *testing.T, g *gpu) {
-	var p driver.Params
-	p.U32(1)
-	p.Addr(2)
-	p.F32(1)
-	p.U64(3)
-	want := []uint32{1, 0, 2, 0, 0x3F800000, 0, 3, 0}
-	if got := decode(p); !slices.Equal(got, want) {
-		t.Errorf("parameters are laid out as %x, want %x", got, want)
-	}
 	// A launch keeps nothing of its parameters.
 	s, store := g.stream(t), g.kernel(t, "store", 0)
 	cells := g.words(t, make([]uint32, 64)...)

@@ -13,12 +13,13 @@ import (
 )
 
 func describe(t *testing.T, g *gpu) {
-	cuda, _ := g.Version()
+	cuda, release := g.Version()
 	if cuda < driver.MinCUDA || cuda > 99000 {
 		t.Errorf("CUDA version %d", cuda)
 	}
 	info, err := g.Describe(0)
 	must(t, err)
+	t.Logf("%s, driver %s, CUDA %d.%d", info.Name, release, cuda/1000, cuda%1000/10)
 	if info != g.Info() {
 		t.Errorf("Describe says %+v, Info %+v", info, g.Info())
 	}

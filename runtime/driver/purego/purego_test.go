@@ -88,11 +88,11 @@ func onStub(from Libraries) func() (driver.Driver, error) {
 	return func() (driver.Driver, error) { return Open(from) }
 }
 
-func TestConformanceOfStub(t *testing.T) { conformance.Run(t, onStub(stub(t))) }
+func TestConformanceOnStub(t *testing.T) { conformance.Run(t, onStub(stub(t))) }
 
 func TestConformanceOnGPU(t *testing.T) { conformance.Run(t, gpu(t)) }
 
-func TestAllocationsOfStub(t *testing.T) { conformance.Allocations(t, onStub(stub(t))) }
+func TestAllocationsOnStub(t *testing.T) { conformance.Allocations(t, onStub(stub(t))) }
 
 func TestAllocationsOnGPU(t *testing.T) { conformance.Allocations(t, gpu(t)) }
 
