@@ -9,6 +9,7 @@ func fuse(s *step) error {
 		fuseQKNormRope,
 		fuseGather,
 		fuseExpertBackward,
+		fuseExpertSum,
 		fuseCrossEntropy,
 		fuseResidual,
 		fuseAccumulate,
@@ -185,6 +186,29 @@ func matchExpertBackward(uses readers, n *ir.Node) *expertBackward {
 	return e
 }
 
+// fuseExpertSum: rows that experts compute only to be added up token by token are added up at once. The rows as
+// such, every token's as often as it has experts, then stand nowhere.
+func fuseExpertSum(g *ir.Graph) *ir.Graph {
+	uses := readersOf(g)
+	return ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
+		if !is(n, "unpermute") || uses.only(n.In[0], "unpermute") == nil || n.In[0].Def == nil || n.In[0].Def.In[3] != nil {
+			r.Copy(n)
+			return
+		}
+		offsets, pairs, slots, w, residual, count := n.In[1], n.In[2], n.In[3], n.In[4], n.In[5], n.In[6]
+		switch rows := n.In[0].Def; {
+		case is(rows, "grouped_linear"):
+			r.Emit(n, op("grouped_linear_unpermute"), nil,
+				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, pairs, slots, w, residual, count})...)
+		case is(rows, "grouped_linear_dgrad") && w == nil:
+			r.Emit(n, op("grouped_linear_dgrad_unpermute"), nil,
+				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, pairs, slots, residual, count})...)
+		default:
+			r.Copy(n)
+		}
+	})
+}
+
 // fuseCrossEntropy: the output projection and the loss, forward and backward, become one operation that
 // never holds the logits of all tokens; without backward, one that computes the loss only.
 func fuseCrossEntropy(g *ir.Graph) *ir.Graph {
@@ -233,7 +257,8 @@ func fuseCrossEntropy(g *ir.Graph) *ir.Graph {
 }
 
 // residualOperand gives, by operation, the operand that is added to result 0.
-var residualOperand = map[string]int{"linear": 3, "linear_dgrad": 2, "rms_norm_grad": 4, "unpermute": 5, "combine": 4}
+var residualOperand = map[string]int{"linear": 3, "linear_dgrad": 2, "rms_norm_grad": 4, "unpermute": 5,
+	"grouped_linear_unpermute": 6, "grouped_linear_dgrad_unpermute": 5, "combine": 4}
 
 // fuseResidual: a sum moves into the operation that computes one of its terms, if the other term is there by
 // then.

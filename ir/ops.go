@@ -22,6 +22,8 @@ var ops = []*Op{
 	embeddingGrad,
 	groupedLinear,
 	groupedLinearDGrad,
+	groupedLinearDGradUnpermute,
+	groupedLinearUnpermute,
 	groupedLinearWGrad,
 	linear,
 	linearCrossEntropy,

@@ -23,6 +23,8 @@ var all = map[string][]*Kernel{
 		embeddingGrad,
 		groupedLinear,
 		groupedLinearDGrad,
+		groupedLinearDGradUnpermute,
+		groupedLinearUnpermute,
 		groupedLinearWGrad,
 		linear,
 		linearCrossEntropy,
