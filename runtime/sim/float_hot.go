@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"math"
+
+	"moegen/runtime/sim/arith"
+)
+
+// hotFloat lowers float32 arithmetic in round-to-nearest, subnormals kept, with the loop written out.
+func (l *lowering) hotFloat(t dtype) bool {
+	args := l.in.args
+	switch l.in.op {
+	case "add", "mul", "sub":
+	case "fma":
+		l.step.run = fmaLanes(l.destination(args[0], false), l.source(args[1], t), l.source(args[2], t), l.source(args[3], t))
+		return true
+	default:
+		return false
+	}
+	d, a, b := l.destination(args[0], false), l.source(args[1], t), l.source(args[2], t)
+	switch l.in.op {
+	case "add":
+		l.step.run = addFloats(d, a, b, 0)
+	case "sub":
+		l.step.run = addFloats(d, a, b, 1<<31)
+	default:
+		l.step.run = mulFloats(d, a, b)
+	}
+	return true
+}
+
+const nan32 = 0x7FFFFFFF
+
+func addFloats(d, a, b int, sign uint32) func(*warp, uint32) {
+	return func(w *warp, m uint32) {
+		x, y, r := w.v32(a), w.v32(b), w.v32(d)
+		for i := range r {
+			if m>>i&1 != 0 {
+				s := math.Float32frombits(x[i]) + math.Float32frombits(y[i]^sign)
+				v := math.Float32bits(s)
+				if s != s {
+					v = nan32
+				}
+				r[i] = v
+			}
+		}
+		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
+	}
+}
+
+func mulFloats(d, a, b int) func(*warp, uint32) {
+	return func(w *warp, m uint32) {
+		x, y, r := w.v32(a), w.v32(b), w.v32(d)
+		for i := range r {
+			if m>>i&1 != 0 {
+				s := math.Float32frombits(x[i]) * math.Float32frombits(y[i])
+				v := math.Float32bits(s)
+				if s != s {
+					v = nan32
+				}
+				r[i] = v
+			}
+		}
+		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
+	}
+}
+
+// fmaLanes computes in float64, where the product is exact; the sum's second rounding can go wrong only if its last 29 bits
+// are exactly half a unit, or where the result is subnormal: then the slow way.
+func fmaLanes(d, a, b, c int) func(*warp, uint32) {
+	return func(w *warp, m uint32) {
+		x, y, z, r := w.v32(a), w.v32(b), w.v32(c), w.v32(d)
+		for i := range r {
+			if m>>i&1 == 0 {
+				continue
+			}
+			s := float64(math.Float32frombits(x[i]))*float64(math.Float32frombits(y[i])) + float64(math.Float32frombits(z[i]))
+			u := math.Float64bits(s)
+			if e := u >> 52 & 0x7FF; u&0x1FFFFFFF == 0x10000000 || e < 1023-126 || e == 0x7FF {
+				r[i] = arith.FMA32(x[i], y[i], z[i])
+				continue
+			}
+			r[i] = math.Float32bits(float32(s))
+		}
+		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&w.def[c]&m
+	}
+}
