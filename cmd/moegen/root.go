@@ -35,6 +35,7 @@ not usable.`,
 	root.AddGroup(
 		&cobra.Group{ID: "make", Title: "Make a training binary:"},
 		&cobra.Group{ID: "look", Title: "Look at models, plans and binaries:"},
+		&cobra.Group{ID: "kernels", Title: "Work on GPU kernels:"},
 	)
 	for _, c := range []struct {
 		group string
@@ -46,6 +47,7 @@ not usable.`,
 		{"look", inspectCommand()},
 		{"look", modelsCommand()},
 		{"look", planCommand()},
+		{"kernels", simCommand()},
 	} {
 		c.cmd.GroupID = c.group
 		root.AddCommand(c.cmd)
