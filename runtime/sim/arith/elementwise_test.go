@@ -33,6 +33,16 @@ func TestFloat32(t *testing.T) {
 		fs["sub."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Sub32M(a, b, m) })
 		fs["mul."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Mul32M(a, b, m) })
 		fs["fma."+n+".f32"] = u32fn(func(a, b, c uint32) uint32 { return FMA32M(a, b, c, m) })
+		if r == RN {
+			fs["fma.rn.f32"] = u32fn(func(a, b, c uint32) uint32 {
+				var d [32]uint32
+				FMA32Lanes(&d, &[32]uint32{9: a}, &[32]uint32{9: b}, &[32]uint32{9: c}, 1<<9)
+				if d[9] != FMA32(a, b, c) {
+					t.Errorf("fma of %x, %x, %x depends on the form", a, b, c)
+				}
+				return d[9]
+			})
+		}
 		fs["fma."+n+".ftz.f32"] = u32fn(func(a, b, c uint32) uint32 { return FMA32M(a, b, c, z) })
 		fs["div."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Div32(a, b, m) })
 		fs["rcp."+n+".f32"] = u32fn(func(a, _, _ uint32) uint32 { return Rcp32(a, m) })

@@ -121,13 +121,9 @@ func FMA32M(a, b, c uint32, m Mode) uint32 {
 
 // Div32 is div.{rn,rz,rm,rp}{.ftz}.f32.
 func Div32(a, b uint32, m Mode) uint32 {
-	x, y := value(m.in(a)), value(m.in(b))
-	q := x / y
-	if q-q == 0 && q != 0 {
-		// x - q·y is exact in a fused operation, and has the sign of the quotient's error times that of y.
-		q = towardOdd(q, math.FMA(-q, y, x)*math.Copysign(1, y))
-	}
-	return m.out(uint32(f32.round(q, m.Round)))
+	// A quotient x/y of 24-bit numbers that is not t, a number or a tie of 25 bits, is at least 2^-49 off: x - t·y is an
+	// integer of 49 bits. So rounding to 53 bits cannot land on t, and rounding twice is right. Likewise in Sqrt32.
+	return m.out(uint32(f32.round(value(m.in(a))/value(m.in(b)), m.Round)))
 }
 
 // Rcp32 is rcp.{rn,rz,rm,rp}{.ftz}.f32.
@@ -135,12 +131,7 @@ func Rcp32(a uint32, m Mode) uint32 { return Div32(one32, a, m) }
 
 // Sqrt32 is sqrt.{rn,rz,rm,rp}{.ftz}.f32.
 func Sqrt32(a uint32, m Mode) uint32 {
-	x := value(m.in(a))
-	q := math.Sqrt(x)
-	if q-q == 0 && q != 0 {
-		q = towardOdd(q, math.FMA(-q, q, x))
-	}
-	return m.out(uint32(f32.round(q, m.Round)))
+	return m.out(uint32(f32.round(math.Sqrt(value(m.in(a))), m.Round)))
 }
 
 // Abs32 is abs.f32.

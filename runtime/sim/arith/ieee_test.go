@@ -278,84 +278,101 @@ func beside(x, y float64, toward float32) float64 {
 	return float64(math.Nextafter32(float32((x+y)/2), toward))
 }
 
-// TestTensorRule holds MMA and MMA16 against the rule of MMA's comment in exact rationals, for every operand type, on
-// exponents that spread, cancel and reach the subnormals; 70 columns, so that a second block of columns begins.
+// TestTensorRule holds MMA and MMA16 against the rule of MMA's comment in exact rationals, for every operand type: on
+// operands of any exponent, within 2^±8 of 1, and with products near the smallest subnormal. 70 columns, so that a second
+// block of columns begins; the first row of A is zero.
 func TestTensorRule(t *testing.T) {
-	r := rand.New(rand.NewPCG(11, 12))
 	tf32 := format{man: 10, bias: 127, sign: 1 << 18, inf: 255 << 10}
-	e8m13 := format{man: 13, bias: 127, sign: 1 << 21, inf: 255 << 13}
 	formats := []*format{ElemBF16: &bf16, ElemF16: &f16, ElemTF32: &tf32, ElemE4M3: &e4m3, ElemE5M2: &e5m2}
-	const M, N = 3, 70
 	for elem, f := range formats {
-		elem := Elem(elem)
-		var a, b Operand
-		a.Reset(elem, M, true)
-		b.Reset(elem, N, false)
-		// draw loads a row and returns its elements' bits; centre is the exponent field around which they lie.
-		draw := func(o *Operand, row int, centre uint64) []uint64 {
-			x := make([]uint64, elem.K())
-			for k := range x {
-				x[k] = operand(f, r, centre<<f.man)
-				if r.IntN(8) == 0 {
-					x[k] = 0
-				}
-				u := x[k]
-				if elem == ElemTF32 {
-					u = u<<13 | r.Uint64N(1<<13)
-				}
-				o.Load(row, k, binary.LittleEndian.AppendUint32(nil, uint32(u))[:elem.Bytes()])
-			}
-			return x
-		}
-		centre := func() uint64 { return 1 + r.Uint64N(f.inf>>f.man-1) }
-		var x, y [][]uint64
-		for i := range M {
-			x = append(x, draw(&a, i, centre()))
-		}
-		for j := range N {
-			y = append(y, draw(&b, j, centre()))
-		}
-		acc, half := make([]uint32, M*N), make([]uint32, M*N)
-		for i := range acc {
-			acc[i] = uint32(operand(&f32, r, 127<<23))
-			half[i] = uint32(operand(&f16, r, 15<<10))
-		}
-		c, hc := slices.Clone(acc), slices.Clone(half)
-		MMA(acc, &a, &b)
-		MMA16(half, &a, &b)
-		kept, result := 25, &f32
-		if elem.Bytes() == 1 {
-			kept, result = 13, &e8m13
-		}
-		for i := range M {
-			for j := range N {
-				v := tensorRule(f, x[i], y[j], &f32, uint64(c[i*N+j]), kept)
-				want := uint64(0)
-				if v.Sign() != 0 {
-					want = result.nearest(new(big.Rat).Abs(v).Cmp, false, RZ)
-					if new(big.Rat).Abs(v).Cmp(result.exact(result.inf)) >= 0 {
-						want = result.inf
-					}
-					want <<= 23 - result.man
-					if v.Sign() < 0 && want != 0 {
-						want |= signBit
-					}
-				}
-				if uint64(acc[i*N+j]) != want {
-					t.Fatalf("type %d [%d][%d]: %08x, rule %08x", elem, i, j, acc[i*N+j], want)
-				}
-				if elem != ElemF16 {
-					continue // accumulators in f16 are for f16 only
-				}
-				v = tensorRule(f, x[i], y[j], &f16, uint64(hc[i*N+j]), kept)
-				check(t, &f16, "MMA16", uint64(half[i*N+j]), f16.rounded(v, RN), uint64(i), uint64(j))
-			}
+		all := [2]uint64{0, f.inf>>f.man - 1}
+		near := [2]uint64{uint64(max(f.bias-8, 0)), uint64(min(f.bias+8, int(all[1])))}
+		testTensorRule(t, Elem(elem), f, all, [2]uint64{0, 254}, 3)
+		testTensorRule(t, Elem(elem), f, near, [2]uint64{117, 137}, 6)
+		if f.bias == 127 { // sums of two exponents from -150 to -120
+			testTensorRule(t, Elem(elem), f, [2]uint64{52, 67}, [2]uint64{0, 2}, 12)
 		}
 	}
 }
 
+// testTensorRule draws operands of type elem with exponent fields in one range, accumulators with fields in another.
+func testTensorRule(t *testing.T, elem Elem, f *format, fields, accFields [2]uint64, M int) {
+	const N = 70
+	r := rand.New(rand.NewPCG(11, uint64(elem)))
+	draw := func(f *format, fields [2]uint64) uint64 {
+		if r.IntN(8) == 0 {
+			return 0
+		}
+		e := fields[0] + r.Uint64N(fields[1]-fields[0]+1)
+		return min(e<<f.man+r.Uint64N(1<<f.man), f.inf-1) | f.sign*r.Uint64N(2)
+	}
+	var a, b Operand
+	a.Reset(elem, M, true)
+	b.Reset(elem, N, false)
+	row := func(o *Operand, i int) []uint64 {
+		x := make([]uint64, elem.K())
+		for k := range x {
+			if o != &a || i > 0 {
+				x[k] = draw(f, fields)
+			}
+			u := x[k]
+			if elem == ElemTF32 {
+				u = u<<13 | r.Uint64N(1<<13)
+			}
+			o.Load(i, k, binary.LittleEndian.AppendUint32(nil, uint32(u))[:elem.Bytes()])
+		}
+		return x
+	}
+	var x, y [][]uint64
+	for i := range M {
+		x = append(x, row(&a, i))
+	}
+	for j := range N {
+		y = append(y, row(&b, j))
+	}
+	acc, half := make([]uint32, M*N), make([]uint32, M*N)
+	for i := range acc {
+		acc[i] = uint32(draw(&f32, accFields))
+		half[i] = uint32(draw(&f16, [2]uint64{0, 20}))
+	}
+	c, hc := slices.Clone(acc), slices.Clone(half)
+	MMA(acc, &a, &b)
+	MMA16(half, &a, &b)
+	for at := range acc {
+		i, j := at/N, at%N
+		if want := cutRule(elem, tensorRule(elem, f, x[i], y[j], &f32, uint64(c[at]))); uint64(acc[at]) != want {
+			t.Fatalf("type %d [%d][%d]: %08x, rule %08x", elem, i, j, acc[at], want)
+		}
+		if elem == ElemF16 { // accumulators in f16 are for f16 operands only
+			v := tensorRule(elem, f, x[i], y[j], &f16, uint64(hc[at]))
+			check(t, &f16, "MMA16", uint64(half[at]), f16.rounded(v, RN), uint64(i), uint64(j))
+		}
+	}
+}
+
+// cutRule cuts a sum to the 24 or 14 bits of a result, too large ones to infinity.
+func cutRule(elem Elem, v *big.Rat) uint64 {
+	f := &f32
+	if elem.Bytes() == 1 {
+		f = &format{man: 13, bias: 127, sign: 1 << 21, inf: 255 << 13}
+	}
+	mag := new(big.Rat).Abs(v)
+	u := f.inf
+	if mag.Cmp(f.exact(f.inf)) < 0 {
+		u = f.nearest(mag.Cmp, false, RZ)
+	}
+	if v.Sign() < 0 && u != 0 {
+		u |= f.sign
+	}
+	return u << (23 - f.man)
+}
+
 // tensorRule is c - Σ x_k·y_k with every term cut (x was loaded with its signs flipped).
-func tensorRule(f *format, x, y []uint64, cf *format, c uint64, kept int) *big.Rat {
+func tensorRule(elem Elem, f *format, x, y []uint64, cf *format, c uint64) *big.Rat {
+	kept := 25
+	if elem.Bytes() == 1 {
+		kept = 13
+	}
 	exponent := func(f *format, u uint64) int { return max(int(u&^f.sign>>f.man), 1) - f.bias }
 	e := -133
 	if c&^cf.sign != 0 {

@@ -62,7 +62,7 @@ func (o MinMax) of(f *format, a, b uint64) uint64 {
 // less orders two numbers by their bits, -0 before +0.
 func (f *format) less(a, b uint64) bool {
 	if a&f.sign != 0 {
-		return b&f.sign == 0 || b < a
+		return b < a // as unsigned numbers; a positive b is smaller, too
 	}
 	return b&f.sign == 0 && a < b
 }

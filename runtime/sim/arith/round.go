@@ -63,10 +63,8 @@ func (f *format) pack(neg bool, sig uint64, exp int, r Rounding) uint64 {
 		kept = sig << -drop
 	case drop < 64:
 		kept, rest = sig>>drop, sig<<(64-drop)
-	case drop == 64:
-		rest = sig
 	default:
-		rest = 1
+		rest = 1 // less than half: only integers have 64 bits, and they drop fewer
 	}
 	up := false
 	switch r {
@@ -119,17 +117,13 @@ func sumOdd(a, b float64) float64 {
 	// Knuth's TwoSum: e is exactly a + b - s.
 	t := s - a
 	e := (a - (s - t)) + (b - t)
-	return towardOdd(s, e)
-}
-
-// towardOdd replaces s, which is a value v rounded to nearest, by v rounded to odd; e has the sign of v - s.
-func towardOdd(s, e float64) float64 {
 	u := math.Float64bits(s)
-	if e == 0 || u&1 != 0 {
-		return s
+	switch {
+	case e == 0 || u&1 != 0:
+	case (e > 0) == (s > 0):
+		u++
+	default:
+		u--
 	}
-	if (e > 0) == (s > 0) {
-		return math.Float64frombits(u + 1)
-	}
-	return math.Float64frombits(u - 1)
+	return math.Float64frombits(u)
 }
