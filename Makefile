@@ -4,7 +4,7 @@ GO   ?= go
 OUT  ?= out
 PYTHON ?= python3
 
-.PHONY: build quickstart test race fuzz bench bench-gemm generate check clean
+.PHONY: build quickstart test sim-exhaustive race fuzz bench bench-gemm generate check clean
 
 build: ## the moegen binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/moegen ./cmd/moegen
@@ -15,6 +15,9 @@ quickstart: build ## a minute or two of training on the Go standard library's so
 test: check ## everything
 	$(GO) test -timeout 30m ./...
 	cd runtime/host/asm && $(GO) test ./...
+
+sim-exhaustive: ## the simulator's approximate functions on all 2^32 inputs: some minutes
+	$(GO) test -tags exhaustive -run TestExhaustive -timeout 60m ./runtime/sim/arith
 
 race: ## the packages with goroutines, under the race detector
 	$(GO) test -race -timeout 60m ./runtime/...
