@@ -20,8 +20,8 @@ type constant struct {
 }
 
 // layout gives registers slots and variables offsets; it comes before any function is lowered, since calls look at
-// their callee's layout.
-func (f *Function) layout() {
+// their callee's layout. Shared variables are placed from offset shared on; the end of them is returned.
+func (f *Function) layout(shared int) int {
 	f.predicates = predFirst
 	for i := range f.regs {
 		r := &f.regs[i]
@@ -33,7 +33,6 @@ func (f *Function) layout() {
 			f.slots++
 		}
 	}
-	shared := f.module.sharedBytes()
 	for _, v := range f.locals {
 		switch v.space {
 		case spaceShared:
@@ -52,6 +51,7 @@ func (f *Function) layout() {
 	}
 	f.SharedBytes = shared
 	f.localSize = alignUp(f.localSize, 16)
+	return shared
 }
 
 // layoutConstants places the module's constant bank and its shared variables.

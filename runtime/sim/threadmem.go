@@ -4,8 +4,9 @@ import "math/bits"
 
 func popcount(m uint32) int { return bits.OnesCount32(m) }
 
-// Thread-local memory and parameters. Undefined values travel through them unremarked, lane by lane: compilers copy
-// padding. What is read undefined stays undefined in the register.
+// Thread-local memory and parameters. Undefined values travel through them unremarked, lane by lane. Compilers copy structs
+// with the padding in them, so a word counts as defined when any byte of it is; one of which nothing was ever written stays
+// undefined in the register.
 
 // localSpan makes room for n bytes at a in every lane.
 func (w *warp) localSpan(a uint64, n, align, lane int) int {
@@ -36,7 +37,7 @@ func (w *warp) loadLocal(t *transfer, addr *vec64, m uint32) {
 			n := t.typ.bytes()
 			at := off + k*n
 			w.setElement(r, i, t, k, little(w.local[i*w.localCap+at:], n))
-			w.defineLane(r, i, allDefined(w.localDef[at:at+n], i))
+			w.defineLane(r, i, anyDefined(w.localDef[at:at+n], i))
 		}
 	}
 	w.cta.grid.counters.Local.Read += int64(t.size) * int64(popcount(m))
@@ -64,12 +65,12 @@ func (w *warp) defineLane(r, i int, defined bool) {
 	}
 }
 
-func allDefined(def []uint32, lane int) bool {
-	all := full
+func anyDefined(def []uint32, lane int) bool {
+	var any uint32
 	for _, d := range def {
-		all &= d
+		any |= d
 	}
-	return all>>lane&1 != 0
+	return any>>lane&1 != 0
 }
 
 func markDefined(def []uint32, lane int, defined bool) {
@@ -117,7 +118,7 @@ func (w *warp) loadParamAt(t *transfer, addr *vec64, m uint32) {
 				continue
 			}
 			w.setElement(r, i, t, k, little(a.param[i*a.f.paramSize+at:], n))
-			w.defineLane(r, i, allDefined(a.paramDef[at:at+n], i))
+			w.defineLane(r, i, anyDefined(a.paramDef[at:at+n], i))
 		}
 	}
 }

@@ -225,10 +225,10 @@ func (w *warp) execute(n int) bool {
 func (w *warp) control(s *step, p *path, m uint32) {
 	switch s.kind {
 	case stepBranch:
-		w.branch(p, m, s.target, s.meet)
 		if s.target <= p.pc {
 			w.cta.machine.watch(w)
 		}
+		w.branch(p, m, s.target, s.meet)
 	case stepIndex:
 		w.branchIndexed(s, p, m)
 	case stepCall:
