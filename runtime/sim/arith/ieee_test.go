@@ -279,28 +279,31 @@ func beside(x, y float64, toward float32) float64 {
 }
 
 // TestTensorRule holds MMA and MMA16 against the rule of MMA's comment in exact rationals, for every operand type: on
-// operands of any exponent, within 2^±8 of 1, and with products near the smallest subnormal. 70 columns, so that a second
-// block of columns begins; the first row of A is zero.
+// operands of any exponent, within 2^±8 of 1, subnormal, and with products around the least exponent. 70 columns, so that a
+// second block of columns begins; the first row of A is zero; odd rows times odd columns nearly cancel.
 func TestTensorRule(t *testing.T) {
 	tf32 := format{man: 10, bias: 127, sign: 1 << 18, inf: 255 << 10}
 	formats := []*format{ElemBF16: &bf16, ElemF16: &f16, ElemTF32: &tf32, ElemE4M3: &e4m3, ElemE5M2: &e5m2}
 	for elem, f := range formats {
 		all := [2]uint64{0, f.inf>>f.man - 1}
 		near := [2]uint64{uint64(max(f.bias-8, 0)), uint64(min(f.bias+8, int(all[1])))}
-		testTensorRule(t, Elem(elem), f, all, [2]uint64{0, 254}, 3)
-		testTensorRule(t, Elem(elem), f, near, [2]uint64{117, 137}, 6)
-		if f.bias == 127 { // sums of two exponents from -150 to -120
-			testTensorRule(t, Elem(elem), f, [2]uint64{52, 67}, [2]uint64{0, 2}, 12)
+		testTensorRule(t, Elem(elem), f, all, [2]uint64{0, 254}, 3, 8)
+		testTensorRule(t, Elem(elem), f, near, [2]uint64{117, 137}, 6, 8)
+		product := max(127-2*f.bias, 0) // about the exponent field of a product of two subnormals
+		testTensorRule(t, Elem(elem), f, [2]uint64{0, 1}, [2]uint64{uint64(max(product-10, 0)), uint64(product + 6)}, 3, 8)
+		if f.bias == 127 { // sums of two exponents from -150 to -138
+			testTensorRule(t, Elem(elem), f, [2]uint64{52, 58}, [2]uint64{0, 2}, 12, 2)
 		}
 	}
 }
 
-// testTensorRule draws operands of type elem with exponent fields in one range, accumulators with fields in another.
-func testTensorRule(t *testing.T, elem Elem, f *format, fields, accFields [2]uint64, M int) {
+// testTensorRule draws operands of type elem with exponent fields in one range, accumulators with fields in another; one
+// accumulator of so many is zero.
+func testTensorRule(t *testing.T, elem Elem, f *format, fields, accFields [2]uint64, M, zeros int) {
 	const N = 70
 	r := rand.New(rand.NewPCG(11, uint64(elem)))
-	draw := func(f *format, fields [2]uint64) uint64 {
-		if r.IntN(8) == 0 {
+	draw := func(f *format, fields [2]uint64, zeros int) uint64 {
+		if r.IntN(zeros) == 0 {
 			return 0
 		}
 		e := fields[0] + r.Uint64N(fields[1]-fields[0]+1)
@@ -312,8 +315,15 @@ func testTensorRule(t *testing.T, elem Elem, f *format, fields, accFields [2]uin
 	row := func(o *Operand, i int) []uint64 {
 		x := make([]uint64, elem.K())
 		for k := range x {
-			if o != &a || i > 0 {
-				x[k] = draw(f, fields)
+			switch {
+			case o == &a && i == 0:
+			case i%2 == 1 && k%2 == 1 && k < len(x)-2:
+				x[k] = x[k-1]
+				if o == &a {
+					x[k] ^= f.sign
+				}
+			default:
+				x[k] = draw(f, fields, 8)
 			}
 			u := x[k]
 			if elem == ElemTF32 {
@@ -332,8 +342,8 @@ func testTensorRule(t *testing.T, elem Elem, f *format, fields, accFields [2]uin
 	}
 	acc, half := make([]uint32, M*N), make([]uint32, M*N)
 	for i := range acc {
-		acc[i] = uint32(draw(&f32, accFields))
-		half[i] = uint32(draw(&f16, [2]uint64{0, 20}))
+		acc[i] = uint32(draw(&f32, accFields, zeros))
+		half[i] = uint32(draw(&f16, [2]uint64{0, 20}, zeros))
 	}
 	c, hc := slices.Clone(acc), slices.Clone(half)
 	MMA(acc, &a, &b)
