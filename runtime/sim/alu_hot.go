@@ -38,6 +38,7 @@ func (l *lowering) hot() bool {
 	return true
 }
 
+//go:noinline
 func pick(wide bool, l *lowering, t dtype, narrow, broad func(d, a, b int) func(*warp, uint32)) func(*warp, uint32) {
 	d, a, b := l.destination(l.in.args[0], wide), l.source(l.in.args[1], t), l.source(l.in.args[2], t)
 	if wide {
@@ -46,6 +47,7 @@ func pick(wide bool, l *lowering, t dtype, narrow, broad func(d, a, b int) func(
 	return narrow(d, a, b)
 }
 
+//go:noinline
 func addLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -58,6 +60,7 @@ func addLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func subLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -70,6 +73,7 @@ func subLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func mulLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -82,6 +86,7 @@ func mulLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func andLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -94,6 +99,7 @@ func andLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func orLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -106,6 +112,7 @@ func orLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func xorLanes[T lane](d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
@@ -123,6 +130,7 @@ func xorLanes[T lane](d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func shiftLeft(l *lowering, wide bool) func(*warp, uint32) {
 	d, a, n := l.destination(l.in.args[0], wide), l.source(l.in.args[1], l.in.typ()), l.source(l.in.args[2], typeNamed("u32"))
 	if wide {
@@ -147,6 +155,7 @@ func shiftLeft(l *lowering, wide bool) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func shiftRight(l *lowering, wide bool, t dtype) func(*warp, uint32) {
 	d, a, n := l.destination(l.in.args[0], wide), l.source(l.in.args[1], t), l.source(l.in.args[2], typeNamed("u32"))
 	if wide {
@@ -171,6 +180,7 @@ func shiftRight(l *lowering, wide bool, t dtype) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func mulWide(l *lowering, t dtype) func(*warp, uint32) {
 	d, a, b := l.destination(l.in.args[0], true), l.source(l.in.args[1], t), l.source(l.in.args[2], t)
 	if t.signed() {
@@ -195,6 +205,7 @@ func mulWide(l *lowering, t dtype) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func madLow(l *lowering, t dtype) func(*warp, uint32) {
 	args := l.in.args
 	d, a, b, c := l.destination(args[0], false), l.source(args[1], t), l.source(args[2], t), l.source(args[3], t)

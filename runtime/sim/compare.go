@@ -10,6 +10,7 @@ type order struct{ less, equal, unordered uint32 }
 // A comparison reads two operands in the lanes of m.
 type comparison func(w *warp, m uint32) order
 
+//go:noinline
 func compareInts[S lane, T int16 | uint16 | int32 | uint32 | int64 | uint64](a, b int) comparison {
 	return func(w *warp, m uint32) order {
 		x, y := vector[S](w, a), vector[S](w, b)
@@ -26,6 +27,7 @@ func compareInts[S lane, T int16 | uint16 | int32 | uint32 | int64 | uint64](a, 
 	}
 }
 
+//go:noinline
 func compareFloats[S lane](a, b int, value func(S) float64) comparison {
 	return func(w *warp, m uint32) order {
 		x, y := vector[S](w, a), vector[S](w, b)

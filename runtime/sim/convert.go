@@ -48,6 +48,7 @@ func (l *lowering) convert() {
 
 func (t dtype) integer() bool { return t.class == 'u' || t.class == 's' }
 
+//go:noinline
 func (l *lowering) conversion(d, s dtype) func(uint64) uint64 {
 	in := l.in
 	switch {
@@ -61,6 +62,7 @@ func (l *lowering) conversion(d, s dtype) func(uint64) uint64 {
 	return l.floatConversion(d, s, in.mode())
 }
 
+//go:noinline
 func intConversion(d, s dtype, sat bool) func(uint64) uint64 {
 	if !sat {
 		return func(a uint64) uint64 { return cut(s.extend(a), d.bits) }
@@ -82,6 +84,7 @@ func intConversion(d, s dtype, sat bool) func(uint64) uint64 {
 	}
 }
 
+//go:noinline
 func toInteger(d, s dtype, m arith.Mode) func(uint64) uint64 {
 	switch s.name {
 	case "f64":
@@ -101,6 +104,7 @@ func toInteger(d, s dtype, m arith.Mode) func(uint64) uint64 {
 	}
 }
 
+//go:noinline
 func fromInteger(d, s dtype, m arith.Mode) func(uint64) uint64 {
 	h := halfOf(d)
 	clamp := func(v uint64) uint64 { return v }
@@ -126,6 +130,7 @@ func fromInteger(d, s dtype, m arith.Mode) func(uint64) uint64 {
 	}
 }
 
+//go:noinline
 func (l *lowering) floatConversion(d, s dtype, m arith.Mode) func(uint64) uint64 {
 	in := l.in
 	integral := in.one("rni", "rzi", "rmi", "rpi") != ""

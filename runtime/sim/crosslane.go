@@ -72,6 +72,10 @@ func (w *warp) meet(maskSlot int, m uint32, f func(mask uint32)) bool {
 		w.fault(Undefined, lowest(undef), "the lane mask is undefined")
 	}
 	v := w.v32(maskSlot)
+	if m == full && *v == allLanes {
+		f(full)
+		return true
+	}
 	for rest := m; rest != 0; {
 		mask := v[lowest(rest)]
 		same := uint32(0)
@@ -93,6 +97,13 @@ func (w *warp) meet(maskSlot int, m uint32, f func(mask uint32)) bool {
 	return true
 }
 
+var allLanes = func() (v vec32) {
+	for i := range v {
+		v[i] = full
+	}
+	return v
+}()
+
 func (l *lowering) shuffle() {
 	in := l.in
 	b32 := typeNamed("b32")
@@ -103,9 +114,65 @@ func (l *lowering) shuffle() {
 	}
 	r, a := l.destination(d, false), l.source(in.args[1], b32)
 	b, c, k := l.source(in.args[2], b32), l.source(in.args[3], b32), l.source(in.args[4], b32)
-	l.step.try = func(w *warp, m uint32) bool {
+	general := func(w *warp, m uint32) bool {
 		return w.meet(k, m, func(mask uint32) { w.shuffle(mode, r, p, a, b, c, mask) })
 	}
+	fixed := true
+	for _, o := range in.args[2:] {
+		fixed = fixed && o.kind == operandImmediate
+	}
+	if !fixed || uint32(in.args[4].bits) != full {
+		l.step.try = general
+		return
+	}
+	// the usual case: constant lane, width and mask, so every lane's source is known now
+	var from [warpSize]uint8
+	ok := uint32(0)
+	for i := range from {
+		j, in := shuffleSource(mode, i, uint32(in.args[2].bits), uint32(in.args[3].bits))
+		from[i] = uint8(j)
+		ok |= bit(in) << i
+	}
+	l.step.try = func(w *warp, m uint32) bool {
+		if m != full || w.def[a] != full {
+			return general(w, m)
+		}
+		src := *w.v32(a)
+		out := w.v32(r)
+		for i, j := range from {
+			out[i] = src[j&31]
+		}
+		w.def[r] = full
+		w.setPredicate(p, full, ok, full)
+		return true
+	}
+}
+
+// shuffleSource is the lane that lane i reads, and whether it lies in i's segment; its own otherwise.
+func shuffleSource(mode string, i int, b, c uint32) (int, bool) {
+	seg, clamp := int(c>>8&31), int(c&31)
+	lo := i & seg
+	hi := lo | clamp&^seg
+	n := int(b & 31)
+	j, in := i, false
+	switch mode {
+	case "up":
+		j = i - n
+		in = j >= hi
+	case "down":
+		j = i + n
+		in = j <= hi
+	case "bfly":
+		j = i ^ n
+		in = j <= hi
+	case "idx":
+		j = lo | n&^seg
+		in = j <= hi
+	}
+	if !in {
+		return i, false
+	}
+	return j, true
 }
 
 func (w *warp) shuffle(mode string, r, p, a, b, c int, mask uint32) {
@@ -119,28 +186,8 @@ func (w *warp) shuffle(mode string, r, p, a, b, c int, mask uint32) {
 	var result vec32
 	for mm := mask; mm != 0; mm &= mm - 1 {
 		i := lowest(mm)
-		seg, clamp := int(cv[i]>>8&31), int(cv[i]&31)
-		lo := i & seg
-		hi := lo | clamp&^seg
-		n := int(bv[i] & 31)
-		j, in := i, false
-		switch mode {
-		case "up":
-			j = i - n
-			in = j >= hi
-		case "down":
-			j = i + n
-			in = j <= hi
-		case "bfly":
-			j = i ^ n
-			in = j <= hi
-		case "idx":
-			j = lo | n&^seg
-			in = j <= hi
-		}
-		if !in {
-			j = i
-		} else {
+		j, in := shuffleSource(mode, i, bv[i], cv[i])
+		if in {
 			ok |= 1 << i
 			if mask>>j&1 == 0 {
 				w.fault(Divergence, i, "the source lane %d is not in the mask %08x", j, mask)

@@ -273,6 +273,8 @@ func (l *lowering) testClass(t dtype) {
 }
 
 // reduction is the operation of an atomic or a bulk reduction on elements of t; nil: there is none.
+//
+//go:noinline
 func reduction(op string, t dtype, ftz bool) func(old, v uint64) uint64 {
 	switch {
 	case op == "exch":
@@ -328,6 +330,7 @@ func reduction(op string, t dtype, ftz bool) func(old, v uint64) uint64 {
 	return nil
 }
 
+//go:noinline
 func floatReduction(op string, t dtype, ftz bool) func(old, v uint64) uint64 {
 	o := arith.MinMax{Max: op == "max"}
 	h := halfOf(t)

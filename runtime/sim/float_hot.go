@@ -31,6 +31,7 @@ func (l *lowering) hotFloat(t dtype) bool {
 
 const nan32 = 0x7FFFFFFF
 
+//go:noinline
 func addFloats(d, a, b int, sign uint32) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := w.v32(a), w.v32(b), w.v32(d)
@@ -48,6 +49,7 @@ func addFloats(d, a, b int, sign uint32) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func mulFloats(d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := w.v32(a), w.v32(b), w.v32(d)
@@ -67,6 +69,8 @@ func mulFloats(d, a, b int) func(*warp, uint32) {
 
 // fmaLanes computes in float64, where the product is exact; the sum's second rounding can go wrong only if its last 29 bits
 // are exactly half a unit, or where the result is subnormal: then the slow way.
+//
+//go:noinline
 func fmaLanes(d, a, b, c int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, z, r := w.v32(a), w.v32(b), w.v32(c), w.v32(d)

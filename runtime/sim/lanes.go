@@ -4,9 +4,13 @@ import "unsafe"
 
 // Closures over lanes. Every one computes the lanes of m, leaves the others alone and passes definedness on: a result is
 // defined where all its operands are.
+//
+// The functions that make closures are not inlined: the compiler would copy the closure's body without inlining what
+// that calls, and a call per lane is what these loops avoid.
 
 func vector[T lane](w *warp, slot int) *[warpSize]T { return (*[warpSize]T)(unsafe.Pointer(w.v[slot])) }
 
+//go:noinline
 func lanes1[D, A lane](d, a int, f func(A) D) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, r := vector[A](w, a), vector[D](w, d)
@@ -19,6 +23,7 @@ func lanes1[D, A lane](d, a int, f func(A) D) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func lanes2[D, A, B lane](d, a, b int, f func(A, B) D) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[A](w, a), vector[B](w, b), vector[D](w, d)
@@ -31,6 +36,7 @@ func lanes2[D, A, B lane](d, a, b int, f func(A, B) D) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func lanes3[D, A, B, C lane](d, a, b, c int, f func(A, B, C) D) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, z, r := vector[A](w, a), vector[B](w, b), vector[C](w, c), vector[D](w, d)

@@ -62,6 +62,7 @@ func (l *lowering) mov(t dtype) {
 	}
 }
 
+//go:noinline
 func movLanes[T lane](d, a int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, r := vector[T](w, a), vector[T](w, d)
@@ -143,6 +144,7 @@ func (l *lowering) selectByPredicate(t dtype) {
 	}
 }
 
+//go:noinline
 func selectLanes[T lane](d, a, b, p int, flip uint32) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
