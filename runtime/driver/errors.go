@@ -23,9 +23,12 @@ type Error struct {
 	Kind    Kind
 	Message string // one sentence
 	Code    int    // the driver's own number, CUresult; 0 without one
+	Cause   error  // what is known beyond the sentence: the simulator's report, nil elsewhere
 }
 
 func (e *Error) Error() string { return e.Message }
+
+func (e *Error) Unwrap() error { return e.Cause }
 
 // ExitStatus returns the exit status that the error ends a program with.
 func (e *Error) ExitStatus() int {

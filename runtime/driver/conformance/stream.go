@@ -167,6 +167,7 @@ func forkedGraph(t *testing.T, g *gpu) {
 	for range 2 {
 		must(t, a.Run(gr))
 	}
+	must(t, g.Sync())
 	must(t, b.Launch(word(step, x, 0))) // b captures no longer; the word is overwritten by the next run
 	must(t, g.Sync())
 	must(t, a.Run(gr))
