@@ -74,7 +74,7 @@ func (r Request) check() error {
 		return fmt.Errorf("%d ranks cannot train; give --gpus at least 1", r.GPUs)
 	}
 	if !slices.Contains(Recomputes, r.Recompute) {
-		return fmt.Errorf("there is no way to recompute called %q; use none, up or block", r.Recompute)
+		return fmt.Errorf("there is no way to recompute called %q; use auto, none, up or block", r.Recompute)
 	}
 	return nil
 }

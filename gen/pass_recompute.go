@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strings"
 
 	"moegen/ir"
@@ -10,6 +11,9 @@ import (
 type Recompute string
 
 const (
+	// RecomputeAuto is RecomputeNone, and RecomputeUp for as many of the first layers, whose activations live
+	// longest, as it takes for what is kept to stay small beside what lives for good.
+	RecomputeAuto Recompute = "auto"
 	// RecomputeNone keeps the results of matrix products and attention; what is bound by memory bandwidth
 	// (norms, rope, activations, gathers) is computed again all the same.
 	RecomputeNone Recompute = "none"
@@ -20,7 +24,14 @@ const (
 )
 
 // Recomputes lists the choices.
-var Recomputes = []Recompute{RecomputeNone, RecomputeUp, RecomputeBlock}
+var Recomputes = []Recompute{RecomputeAuto, RecomputeNone, RecomputeUp, RecomputeBlock}
+
+// What RecomputeAuto lets be kept: a share of the bytes of weights, gradients and moments, and always so much
+// that small models are not slowed down for memory that nobody misses.
+const (
+	keptShare = 0.15
+	keptFree  = 64 << 20 // bytes
+)
 
 // recompute copies forward nodes into backward, in front of the first node there that reads their results, so
 // that those results need not be kept in between. Routing is never computed again: a router asked twice could
@@ -50,7 +61,7 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 			continue
 		}
 		switch mode {
-		case RecomputeNone:
+		case RecomputeAuto, RecomputeNone:
 			set[n] = n.Op.Cheap
 		case RecomputeUp:
 			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu")
@@ -58,7 +69,37 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 			set[n] = !routing[n.Op.Name] && !leavesLayer(uses, n)
 		}
 	}
+	if mode == RecomputeAuto {
+		addUps(g, uses, set)
+	}
 	return set
+}
+
+// addUps adds up-projections to what is computed again, first layers first, until what is kept fits.
+func addUps(g *ir.Graph, uses map[*ir.Value][]*ir.Node, set map[*ir.Node]bool) {
+	lasting, kept := int64(0), int64(0)
+	for _, v := range g.Outside {
+		if v.Role == ir.Weight {
+			lasting += 4 * v.Type.Bytes() // value, gradient, two moments
+		}
+	}
+	for _, n := range g.Nodes {
+		if inBackward(n) || set[n] || n.Section == "head" || feeds(uses, n, "unpermute") {
+			continue // computed again, or not kept once fuse has joined it with its readers
+		}
+		for _, v := range n.Out {
+			if slices.ContainsFunc(uses[v], func(u *ir.Node) bool { return inBackward(u) || set[u] }) {
+				kept += v.Type.Bytes()
+			}
+		}
+	}
+	budget := max(keptFree, int64(keptShare*float64(lasting)))
+	for _, n := range g.Nodes {
+		if kept > budget && !inBackward(n) && feeds(uses, n, "swiglu") {
+			set[n] = true
+			kept -= n.Out[0].Type.Bytes()
+		}
+	}
 }
 
 // routing lists the operations whose results are always kept.

@@ -466,3 +466,29 @@ func TestPlanIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// What auto computes again are the up-projections of the first layers, no more than it takes, and none where
+// activations are small.
+func TestRecomputeAuto(t *testing.T) {
+	for _, c := range []struct {
+		model  string
+		layers []int // whose backward has an up-projection
+	}{{"tiny-qwen3-moe", nil}, {"small-qwen3-moe", []int{0, 1}}} {
+		m, _ := models.Lookup(c.model)
+		p, err := Plan(Request{Model: m, Target: "cpu", DType: "f32", Seq: 2048, MicroBatch: 1, GPUs: 1, Recompute: RecomputeAuto}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var layers []int
+		for _, l := range p.Plan.Programs[1].Launches {
+			if l.Op.Name == "grouped_linear" && strings.HasSuffix(l.Section, backwardSuffix) {
+				layer, _ := layerOf(l.Section)
+				layers = append(layers, layer)
+			}
+		}
+		slices.Sort(layers)
+		if !slices.Equal(layers, c.layers) {
+			t.Errorf("%s computes the up-projections of layers %v again, want %v", c.model, layers, c.layers)
+		}
+	}
+}

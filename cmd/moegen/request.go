@@ -27,8 +27,9 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
 	g.flags.StringVar(&f.request.DType, "dtype", "f32", "arithmetic and storage: f32")
 	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
-	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeNone),
-		"what backward computes again instead of keeping it: none, up (the experts' up-projection) or block (whole layers)")
+	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
+		"what backward computes again instead of keeping it: none, up (the experts' up-projection), block (whole\n"+
+			"layers) or auto (up, in as many layers as keep activations small beside parameters and their state)")
 	return g
 }
 
