@@ -12,8 +12,8 @@ func TestAtomicVectors(t *testing.T) {
 	pairs := func(f func(a, b uint32) uint32) func(a, b uint64) uint64 {
 		return func(a, b uint64) uint64 { return uint64(f(uint32(a), uint32(b))) }
 	}
-	shared := pairs(func(a, b uint32) uint32 { return AtomicAdd32(a, b, false) })
-	global := pairs(func(a, b uint32) uint32 { return AtomicAdd32(a, b, true) })
+	shared := pairs(func(a, b uint32) uint32 { return Add32M(a, b, Mode{}) })
+	global := pairs(func(a, b uint32) uint32 { return Add32M(a, b, Mode{FTZ: true}) })
 	bulk := pairs(Add32)
 	add := func(h Half) func(a, b uint64) uint64 {
 		return pairs(func(a, b uint32) uint32 { return h.Add2(a, b, Mode{}) })

@@ -22,9 +22,6 @@ func flag(b bool) uint32 {
 
 var roundings = map[string]Rounding{"rn": RN, "rz": RZ, "rm": RM, "rp": RP}
 
-var compares = map[string]Compare{"eq": EQ, "ne": NE, "lt": LT, "le": LE, "gt": GT, "ge": GE, "equ": EQU, "neu": NEU,
-	"ltu": LTU, "leu": LEU, "gtu": GTU, "geu": GEU, "num": NUM, "nan": NAN}
-
 func TestFloat32(t *testing.T) {
 	fs := map[string]fn{}
 	for n, r := range roundings {
@@ -33,16 +30,6 @@ func TestFloat32(t *testing.T) {
 		fs["sub."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Sub32M(a, b, m) })
 		fs["mul."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Mul32M(a, b, m) })
 		fs["fma."+n+".f32"] = u32fn(func(a, b, c uint32) uint32 { return FMA32M(a, b, c, m) })
-		if r == RN {
-			fs["fma.rn.f32"] = u32fn(func(a, b, c uint32) uint32 {
-				var d [32]uint32
-				FMA32Lanes(&d, &[32]uint32{9: a}, &[32]uint32{9: b}, &[32]uint32{9: c}, 1<<9)
-				if d[9] != FMA32(a, b, c) {
-					t.Errorf("fma of %x, %x, %x depends on the form", a, b, c)
-				}
-				return d[9]
-			})
-		}
 		fs["fma."+n+".ftz.f32"] = u32fn(func(a, b, c uint32) uint32 { return FMA32M(a, b, c, z) })
 		fs["div."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return Div32(a, b, m) })
 		fs["rcp."+n+".f32"] = u32fn(func(a, _, _ uint32) uint32 { return Rcp32(a, m) })
@@ -70,23 +57,6 @@ func TestFloat32(t *testing.T) {
 	fs["abs.ftz.f32"] = u32fn(func(a, _, _ uint32) uint32 { return Abs32(a, true) })
 	fs["neg.f32"] = u32fn(func(a, _, _ uint32) uint32 { return Neg32(a, false) })
 	fs["neg.ftz.f32"] = u32fn(func(a, _, _ uint32) uint32 { return Neg32(a, true) })
-	for n, c := range compares {
-		fs["setp."+n+".f32"] = u32fn(func(a, b, _ uint32) uint32 { return flag(c.Holds(Value32(a), Value32(b))) })
-	}
-	fs["setp.lt.ftz.f32"] = u32fn(func(a, b, _ uint32) uint32 {
-		return flag(LT.Holds(Value32(Flush32(a)), Value32(Flush32(b))))
-	})
-	fs["setp.lt.and.f32 with p|q"] = u32fn(func(a, b, c uint32) uint32 {
-		p := LT.Holds(Value32(a), Value32(b))
-		return flag(p && c != 0) | flag(!p && c != 0)<<1
-	})
-	fs["set.ge.f32.f32"] = u32fn(func(a, b, _ uint32) uint32 { return flag(GE.Holds(Value32(a), Value32(b))) * one32 })
-	fs["slct.f32.f32"] = u32fn(func(a, b, c uint32) uint32 {
-		if GE.Holds(Value32(c), 0) {
-			return a
-		}
-		return b
-	})
 	for n, k := range map[string]Class{"finite": Finite, "infinite": Infinite, "number": Number, "notanumber": NotANumber, "normal": Normal, "subnormal": Subnormal} {
 		fs["testp."+n+".f32"] = u32fn(func(a, _, _ uint32) uint32 { return flag(k.Holds32(a)) })
 	}
@@ -113,14 +83,6 @@ func TestHalf(t *testing.T) {
 		for n, o := range map[string]MinMax{"min": {}, "max": {Max: true}, "min.NaN": {NaN: true}, "max.NaN": {Max: true, NaN: true}, "min.xorsign.abs": {XorSign: true}} {
 			fs[n+"."+name] = u32fn(func(a, b, _ uint32) uint32 { return o.Half2(h, a, b) })
 		}
-		for _, n := range []string{"lt", "neu", "ge"} {
-			c := compares[n]
-			fs["setp."+n+"."+name] = u32fn(func(a, b, _ uint32) uint32 {
-				lo := c.Holds(h.Value(uint16(a)), h.Value(uint16(b)))
-				hi := c.Holds(h.Value(uint16(a>>16)), h.Value(uint16(b>>16)))
-				return flag(lo) | flag(hi)<<1
-			})
-		}
 	}
 	fs["ex2.approx.ftz.bf16x2"] = u32fn(func(a, _, _ uint32) uint32 { return BF16.Ex2Approx2(a) })
 	fs["tanh.approx.bf16x2"] = u32fn(func(a, _, _ uint32) uint32 { return BF16.TanhApprox2(a) })
@@ -138,7 +100,7 @@ func TestConversions(t *testing.T) {
 	// toInt is cvt to an integer of a width, sign- or zero-extended to 32 bits as the case's second cvt does.
 	toInt := func(r Rounding, width int, signed bool) fn {
 		return func(a, _, _ uint64) uint64 {
-			v := IntFromFloat(Value32(uint32(a)), r, width, signed)
+			v := IntFromFloat(value(uint32(a)), r, width, signed)
 			if signed && width < 32 {
 				return uint64(uint32(int32(int64(v<<(64-width)) >> (64 - width))))
 			}
@@ -257,18 +219,6 @@ func BenchmarkApprox(b *testing.B) {
 }
 
 var sink uint32
-
-// BenchmarkFMA32Lanes is a warp's worth: 32 lanes an iteration.
-func BenchmarkFMA32Lanes(b *testing.B) {
-	var x, y, z, d [32]uint32
-	for i := range x {
-		x[i], y[i], z[i] = one32+uint32(i)*0x12345, one32+uint32(i)*0x54321, one32+uint32(i)*0x777
-	}
-	for b.Loop() {
-		FMA32Lanes(&d, &x, &y, &z, math.MaxUint32)
-	}
-	sink = d[7]
-}
 
 func BenchmarkCvtBF16x2(b *testing.B) {
 	var x, y, d [32]uint32

@@ -50,21 +50,6 @@ func FMA32(a, b, c uint32) uint32 {
 	return math.Float32bits(float32(s))
 }
 
-// FMA32Lanes is FMA32 on the lanes of a warp that mask has: the loop is here because FMA32 is too large to be inlined.
-func FMA32Lanes(d, a, b, c *[32]uint32, mask uint32) {
-	for i := range d {
-		if mask>>i&1 == 0 {
-			continue
-		}
-		s := value(a[i])*value(b[i]) + value(c[i])
-		if u := math.Float64bits(s); u<<35 == 1<<63 || u<<1-897<<53 >= (2047-897)<<53 {
-			d[i] = fmaRare(a[i], b[i], c[i], s)
-			continue
-		}
-		d[i] = math.Float32bits(float32(s))
-	}
-}
-
 // fmaRare is FMA32 where the float64 sum s is a tie, zero, infinite, NaN, or less than 2^-126.
 func fmaRare(a, b, c uint32, s float64) uint32 {
 	if s == 0 || s-s != 0 {

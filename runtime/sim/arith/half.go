@@ -17,7 +17,7 @@ func (h Half) format() *format {
 	return &bf16
 }
 
-// Widen is cvt.f32.f16 or cvt.f32.bf16: exact, NaN32 for NaN.
+// Widen is cvt.f32.f16 or cvt.f32.bf16: exact; a NaN of bf16 keeps its bits, one of f16 becomes NaN32.
 func (h Half) Widen(x uint16) uint32 {
 	if h == F16 {
 		return F32FromF16(x)
@@ -25,12 +25,13 @@ func (h Half) Widen(x uint16) uint32 {
 	return F32FromBF16(x)
 }
 
-func (h Half) value(x uint16) float64 { return value(h.Widen(x)) }
+// Value is Widen as a number.
+func (h Half) Value(x uint16) float64 { return value(h.Widen(x)) }
 
 // Add is add.rn.
 func (h Half) Add(a, b uint16, m Mode) uint16 {
 	// Rounding twice is right: the sum of two numbers of at most 11 bits is exact in float64, or far from any tie.
-	return h.out(h.value(h.in(a, m))+h.value(h.in(b, m)), m)
+	return h.out(h.Value(h.in(a, m))+h.Value(h.in(b, m)), m)
 }
 
 // Sub is sub.rn.
@@ -38,12 +39,12 @@ func (h Half) Sub(a, b uint16, m Mode) uint16 { return h.Add(a, b^0x8000, m) }
 
 // Mul is mul.rn.
 func (h Half) Mul(a, b uint16, m Mode) uint16 {
-	return h.out(h.value(h.in(a, m))*h.value(h.in(b, m)), m)
+	return h.out(h.Value(h.in(a, m))*h.Value(h.in(b, m)), m)
 }
 
 // FMA is fma.rn: one rounding.
 func (h Half) FMA(a, b, c uint16, m Mode) uint16 {
-	return h.out(sumOdd(h.value(h.in(a, m))*h.value(h.in(b, m)), h.value(h.in(c, m))), m)
+	return h.out(sumOdd(h.Value(h.in(a, m))*h.Value(h.in(b, m)), h.Value(h.in(c, m))), m)
 }
 
 // Abs is abs; NaN becomes the hardware's.
@@ -53,14 +54,13 @@ func (h Half) Abs(a uint16, m Mode) uint16 { return h.signed(a, a&0x7FFF, m) }
 func (h Half) Neg(a uint16, m Mode) uint16 { return h.signed(a, a^0x8000, m) }
 
 func (h Half) signed(a, r uint16, m Mode) uint16 {
-	if h.IsNaN(a) {
+	if h.isNaN(a) {
 		return 0x7FFF
 	}
 	return h.in(r, m)
 }
 
-// IsNaN tells whether x is a NaN.
-func (h Half) IsNaN(x uint16) bool { return uint64(x&0x7FFF) > h.format().inf }
+func (h Half) isNaN(x uint16) bool { return uint64(x&0x7FFF) > h.format().inf }
 
 // in applies .ftz to an operand.
 func (h Half) in(x uint16, m Mode) uint16 {
@@ -87,7 +87,7 @@ func (h Half) out(x float64, m Mode) uint16 {
 func (h Half) saturate(x uint16) uint16 {
 	one := uint16(h.format().bias << h.format().man)
 	switch {
-	case x >= 0x8000 || h.IsNaN(x):
+	case x >= 0x8000 || h.isNaN(x):
 		return 0
 	case x > one:
 		return one

@@ -137,9 +137,7 @@ func TestFloat32Exact(t *testing.T) {
 		}
 		root := f.nearest(func(q *big.Rat) int { return new(big.Rat).Abs(x).Cmp(q.Mul(q, q)) }, false, m.Round)
 		check(t, f, "sqrt", uint64(Sqrt32(uint32(a)&abs32, m)), root, a)
-		lanes := [32]uint32{}
-		FMA32Lanes(&lanes, &[32]uint32{5: uint32(a)}, &[32]uint32{5: uint32(b)}, &[32]uint32{5: uint32(c)}, 1<<5)
-		check(t, f, "fma.rn", uint64(lanes[5]), f.rounded(sum, RN), a, b, c)
+		check(t, f, "fma.rn", uint64(FMA32(uint32(a), uint32(b), uint32(c))), f.rounded(sum, RN), a, b, c)
 	}
 }
 

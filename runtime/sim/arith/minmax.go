@@ -1,7 +1,5 @@
 package arith
 
-import "math"
-
 // MinMax is a min or max instruction with its modifiers. -0 is smaller than +0.
 type MinMax struct {
 	Max     bool
@@ -66,62 +64,6 @@ func (f *format) less(a, b uint64) bool {
 	}
 	return b&f.sign == 0 && a < b
 }
-
-// Compare is the comparison of a setp or set instruction on floats.
-type Compare uint8
-
-const (
-	EQ Compare = iota // the ordered ones are false when an operand is NaN
-	NE
-	LT
-	LE
-	GT
-	GE
-	EQU // the unordered ones are true when an operand is NaN
-	NEU
-	LTU
-	LEU
-	GTU
-	GEU
-	NUM // neither is NaN
-	NAN // either is NaN
-)
-
-// Holds compares two values of any format: widening is exact.
-func (c Compare) Holds(a, b float64) bool {
-	unordered := a != a || b != b
-	switch c {
-	case NUM:
-		return !unordered
-	case NAN:
-		return unordered
-	}
-	if unordered {
-		return c >= EQU
-	}
-	switch c {
-	case EQ, EQU:
-		return a == b
-	case NE, NEU:
-		return a != b
-	case LT, LTU:
-		return a < b
-	case LE, LEU:
-		return a <= b
-	case GT, GTU:
-		return a > b
-	}
-	return a >= b
-}
-
-// Value32 widens float32 bits for Holds.
-func Value32(u uint32) float64 { return value(u) }
-
-// Value64 gives float64 bits for Holds.
-func Value64(u uint64) float64 { return math.Float64frombits(u) }
-
-// Value widens f16 or bf16 bits for Holds.
-func (h Half) Value(x uint16) float64 { return h.value(x) }
 
 // Class is a test of testp.
 type Class uint8
