@@ -12,11 +12,13 @@ import (
 func TestTensorVectors(t *testing.T) {
 	v := load(t, "tensor")
 	types := map[string]Elem{"bf16": ElemBF16, "f16": ElemF16, "tf32": ElemTF32, "e4m3": ElemE4M3, "e5m2": ElemE5M2}
+	seen := 0
 	for _, c := range v.Cases {
 		elem, ok := types[strings.Fields(c.Name)[0]]
 		if !ok {
 			continue // mma.sync and the whole GEMM are below
 		}
+		seen++
 		a, b, d := unpack(t, v.Inputs[c.In[0]]), unpack(t, v.Inputs[c.In[1]]), unpack(t, v.Inputs[c.In[2]])
 		want := unpack(t, c.Want)
 		// C and D lie as [register][thread]: thread t of warp w, group g, has rows 16w + g and 8 more, columns 2q and 2q+1.
@@ -48,6 +50,9 @@ func TestTensorVectors(t *testing.T) {
 		if bad > 0 {
 			t.Errorf("%s: %d of 512 differ", c.Name, bad)
 		}
+	}
+	if seen != 35 {
+		t.Errorf("%d cases, recorded were 35", seen)
 	}
 }
 
