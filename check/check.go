@@ -23,7 +23,9 @@ type Item struct {
 }
 
 // File is the name of the file that the item's text is kept in.
-func (i Item) File() string { return i.Kernel + "." + i.Case.Name + ".ptx" }
+func (i Item) File() string { return file(i.Kernel, i.Case.Name) }
+
+func file(kernel, name string) string { return kernel + "." + name + ".ptx" }
 
 // Select returns the cases of the named families, all where none is named, or of one name only; large adds those that
 // only a GPU can run. An error names what there is.
@@ -108,6 +110,9 @@ type Result struct {
 	Conflicts int64      `json:"conflicts"`   // passes over the banks of shared memory beyond the least
 	Assembly  []Assembly `json:"ptxas,omitempty"`
 }
+
+// File is the name of the file that the text is kept in.
+func (r *Result) File() string { return file(r.Kernel, r.Case) }
 
 // OK tells whether nothing was found.
 func (r *Result) OK() bool { return r.Failure == nil }

@@ -48,6 +48,7 @@ not usable.`,
 		{"look", modelsCommand()},
 		{"look", planCommand()},
 		{"kernels", simCommand()},
+		{"kernels", verifyCommand()},
 	} {
 		c.cmd.GroupID = c.group
 		root.AddCommand(c.cmd)

@@ -29,7 +29,7 @@ func Find() ([]Tool, error) {
 	if list := os.Getenv("MOEGEN_PTXAS"); list != "" {
 		var tools []Tool
 		for _, path := range filepath.SplitList(list) {
-			t, err := open(path)
+			t, err := Open(path)
 			if err != nil {
 				return nil, err
 			}
@@ -53,7 +53,7 @@ func Find() ([]Tool, error) {
 	sort.Sort(sort.Reverse(sort.StringSlice(installed)))
 	for _, path := range append(candidates, installed...) {
 		if _, err := os.Stat(path); err == nil {
-			t, err := open(path)
+			t, err := Open(path)
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +65,8 @@ func Find() ([]Tool, error) {
 
 var release = regexp.MustCompile(`release (\d+)\.(\d+)`)
 
-func open(path string) (Tool, error) {
+// Open returns the assembler at path, or an error if there is none that is new enough.
+func Open(path string) (Tool, error) {
 	out, err := exec.Command(path, "--version").CombinedOutput()
 	if err != nil {
 		return Tool{}, fmt.Errorf("%s --version: %w", path, err)
