@@ -79,8 +79,9 @@ func (d *device) Function(m driver.Module, name string, shared int) (*driver.Fun
 	if shared < 0 || shared+f.Static > d.info.Shared {
 		return nil, &driver.Error{Message: fmt.Sprintf("kernel %s asks for %d bytes of shared memory beside %d static ones and GPU %d has %d", name, shared, f.Static, d.gpu, d.info.Shared)}
 	}
-	if r := call(d.FuncSetAttribute, f.Handle, functionDynamic, uintptr(shared)); r != 0 {
-		return nil, d.failed(fmt.Sprintf("cuFuncSetAttribute %s with %d bytes of shared memory", name, shared), r)
+	// The bound is set to all that there is: it belongs to the kernel, which may be prepared again for another size.
+	if r := call(d.FuncSetAttribute, f.Handle, functionDynamic, uintptr(d.info.Shared-f.Static)); r != 0 {
+		return nil, d.failed("cuFuncSetAttribute "+name, r)
 	}
 	for i := uintptr(0); ; i++ {
 		var offset, size uint64
