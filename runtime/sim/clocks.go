@@ -86,6 +86,15 @@ func (c *clock) join(b *clock) {
 	}
 }
 
+// meet keeps what b knows too, of the agents of the domain but one.
+func (c *clock) meet(b *clock, except int) {
+	for i := range c.own {
+		if i != except {
+			c.own[i] = min(c.own[i], b.own[i])
+		}
+	}
+}
+
 func (c *clock) joinFar(d *domain, v []uint32) {
 	old := c.far[d]
 	newer := len(old) == 0

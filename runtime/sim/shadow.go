@@ -333,7 +333,11 @@ func (x *access) report(k Kind, e uint64, word int, read bool, why string) {
 	if read {
 		verb = "read"
 	}
-	x.actor.fault(k, x.lane, "%s of %s, %s before by %s: %s", x.verb(), x.mem.describe(4*word), verb, x.actor.machine.describe(e), why)
+	lane := x.lane
+	if lane >= warpSize {
+		lane = -1
+	}
+	x.actor.fault(k, lane, "%s of %s, %s before by %s: %s", x.verb(), x.mem.describe(4*word), verb, x.actor.machine.describe(e), why)
 }
 
 // describe names the agent and the instruction of an epoch.

@@ -281,9 +281,12 @@ func (w *warp) divide(p *path, meet int, sides [2]side) {
 	w.cur = nil
 }
 
-// join hands the lanes of a path that reached its meeting point to the joint.
+// join hands the lanes of a path that reached its meeting point to the joint. Paths that wait for lanes look again.
 func (w *warp) join(p *path) {
 	w.remove(p)
+	for _, q := range w.paths {
+		q.blocked = 0
+	}
 	w.arrive(p.parent, p.mask)
 }
 

@@ -265,8 +265,9 @@ func (w *warp) launchProduct(p *product, group int) {
 	o := w.newOperation(false)
 	if w.cta.machine.races {
 		for _, x := range p.warps {
-			if x != w {
-				o.actor.join(&x.actor.clock, &x.actor.proxy)
+			if x != w { // each warp issues its quarter: what is ordered before all of them is ordered before the product
+				o.actor.clock.meet(&x.actor.clock, o.actor.index)
+				o.actor.proxy.meet(&x.actor.proxy, o.actor.index)
 				x.actor.tick()
 			}
 		}
