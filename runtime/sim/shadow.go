@@ -286,7 +286,7 @@ func (m *Machine) extend(a *actor, old, mine uint64) uint64 {
 // against checks the access with an earlier one and ends the run if they race.
 func (x *access) against(e, mine uint64, word int, read bool) {
 	a := x.actor
-	if (e^mine)&agentMask<<clockBits == 0 {
+	if (e^mine)&(agentMask<<clockBits) == 0 {
 		lane, other := mine>>laneShift&laneMask, e>>laneShift&laneMask
 		if lane == other || lane >= 32 || other >= 32 || (e^mine)&clockMask != 0 || a.async || e&mine&flagStrong != 0 {
 			return
