@@ -63,8 +63,6 @@ func (l *lexer) next() (token, *Error) {
 	}
 	start := l.pos
 	switch c := l.src[l.pos]; {
-	case c >= 0x80:
-		return t, syntaxError(l.line, "byte %#x is not ASCII; PTX is ASCII only, comments included", c)
 	case isWordStart(c) || c == '.' && l.pos+1 < len(l.src) && isWordStart(l.src[l.pos+1]):
 		t.kind = 'w'
 		l.pos++
@@ -131,6 +129,11 @@ func (l *lexer) decimalSoFar() bool {
 
 // tokens splits the whole text; the last token is the end.
 func tokens(src string) ([]token, *Error) {
+	for i := range len(src) {
+		if src[i] >= 0x80 {
+			return nil, syntaxError(1+strings.Count(src[:i], "\n"), "byte %#x is not ASCII; PTX is ASCII only, comments included", src[i])
+		}
+	}
 	l := &lexer{src: src, line: 1}
 	out := make([]token, 0, len(src)/3)
 	for {

@@ -179,8 +179,8 @@ func (m *Machine) span(address uint64, n int, what string) (*memory, int, error)
 	return mem, int(address - mem.base), nil
 }
 
-// Write copies host bytes to the device, at once; the bytes are defined afterwards. Works that have not been waited for
-// and touch them race with it, as they would with a synchronous copy on the default stream of another thread.
+// Write copies host bytes to the device, at once; the bytes are defined afterwards. Works that were started before, have
+// not been waited for and touch them race with it: the error comes here or when they run.
 func (m *Machine) Write(address uint64, data []byte) error {
 	mem, off, err := m.span(address, len(data), "write")
 	if err != nil {
@@ -234,14 +234,21 @@ func (m *Machine) Undefine(address uint64, n int) error {
 
 // hostAccess checks an access by the host against works that it has not waited for.
 func (m *Machine) hostAccess(mem *memory, off, n int, write bool) (err error) {
-	if !m.races || len(m.domains) == 0 || n == 0 {
+	if !m.races || len(m.works) == 0 || n == 0 {
 		return nil
 	}
 	defer recoverError(&err)
-	w := &Work{machine: m, id: m.nextWork, before: m.hostDone, label: "the host"}
+	w := &Work{machine: m, id: m.nextWork, before: map[*Work]bool{}, label: "the host"}
+	for p := range m.hostDone {
+		w.before[p] = true
+	}
 	m.nextWork++
 	d := m.newDomain(w, nil, 1, 1, false)
 	w.touch(mem, off, n, write, d)
+	if m.hostDone == nil {
+		m.hostDone = map[*Work]bool{}
+	}
+	m.hostDone[w] = true // before what is started from now on
 	return nil
 }
 
