@@ -31,6 +31,10 @@ type Config struct {
 	FastMath bool  // tensor cores in plain float32 instead of hardware's bits: for kernels whose values do not matter
 
 	StepLimit int64 // warp instructions per launch; default 1e10
+
+	// Starved, if not nil, is called when nothing can run, before that is called a deadlock: true says that there may be
+	// more to do now. It may let other threads use the machine meanwhile, one at a time.
+	Starved func() bool
 }
 
 // Machine is a host with simulated GPUs: their memory, and the work that was given to them and is not finished. It is not

@@ -25,7 +25,7 @@ func (m *Machine) run(until *Work) (err error) {
 		}
 		c := m.choose()
 		if c == nil {
-			if !m.advance(until) {
+			if !m.advance(until) && (m.Starved == nil || !m.Starved()) {
 				panic(m.deadlock(until))
 			}
 			continue

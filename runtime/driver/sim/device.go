@@ -23,6 +23,7 @@ type device struct {
 // the thread is not one that Bind has made the GPU's.
 func (d *device) enter() error {
 	d.mutex.Lock()
+	d.called()
 	if d.lost != nil {
 		return d.lost
 	}

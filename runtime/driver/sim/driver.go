@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	"moegen/runtime/driver"
 	"moegen/runtime/sim"
@@ -40,6 +41,11 @@ type machine struct {
 	graphs  []*graph
 	events  []*event
 	lost    *driver.Error // what every call returns once something has gone wrong
+
+	calls    int           // made so far, by all threads
+	call     *sync.Cond    // another call was made
+	starved  map[int]int   // GPU by thread, of those for which nothing can run
+	patience time.Duration // with those that may yet call
 }
 
 // Handles are places in the machine's lists, from 1.
@@ -62,7 +68,10 @@ const hostStart = 0x7E << 40
 
 // New returns a driver for simulated GPUs.
 func New(c Config) driver.Driver {
-	m := &machine{config: c, sim: sim.New(c.Config), bound: map[int]int{}, next: hostStart}
+	m := &machine{config: c, bound: map[int]int{}, next: hostStart, starved: map[int]int{}, patience: patience}
+	m.call = sync.NewCond(&m.mutex)
+	c.Starved = m.moreToCome
+	m.sim = sim.New(c.Config)
 	m.config.Config = m.sim.Config
 	m.gpus = make([]*device, m.sim.GPUs)
 	return m
@@ -124,6 +133,7 @@ func refused(err error) error {
 
 // fault ends everything: it is what this and every later call returns.
 func (m *machine) fault(err error) error {
+	m.called()
 	m.lost = &driver.Error{Kind: driver.Lost, Message: "the simulated GPUs stopped: " + err.Error(), Cause: err}
 	return m.lost
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"moegen/runtime/driver"
 	"moegen/runtime/driver/conformance"
@@ -173,4 +174,103 @@ func TestFinished(t *testing.T) {
 	if want := []string{"step", "chain", "store", "chain", "store"}; !slices.Equal(kernels, want) || lanes < 20 {
 		t.Errorf("%v finished with %d instructions, want %v", kernels, lanes, want)
 	}
+}
+
+// Two GPUs wait for each other's kernels, which two goroutines launch and wait for: none is late, none is a deadlock.
+// Then one is never launched.
+func TestKernelsThatWaitForEachOther(t *testing.T) {
+	const exchange = `.version 8.1
+.target sm_90a
+.address_size 64
+// Raises the peer's flag to v and waits until its own is as high.
+.visible .entry exchange(.param .u64 mine, .param .u64 theirs, .param .u32 v)
+{
+	.reg .b64 %mine, %theirs;
+	.reg .b32 %v, %x;
+	.reg .pred %low;
+	ld.param.u64 %mine, [mine];
+	cvta.to.global.u64 %mine, %mine;
+	ld.param.u64 %theirs, [theirs];
+	cvta.to.global.u64 %theirs, %theirs;
+	ld.param.u32 %v, [v];
+	st.release.sys.global.u32 [%theirs], %v;
+wait:
+	ld.acquire.sys.global.u32 %x, [%mine];
+	setp.lt.u32 %low, %x, %v;
+	@%low bra wait;
+	ret;
+}
+`
+	for _, rounds := range [][2]int{{20, 20}, {20, 19}} {
+		d := New(Config{Config: sim.Config{GPUs: 2}})
+		if rounds[0] != rounds[1] {
+			d.(*machine).patience = 50 * time.Millisecond
+		}
+		var devices []driver.Device
+		var flags [2]driver.Addr
+		done := make(chan error)
+		go func() { // on a thread that ends
+			runtime.LockOSThread()
+			done <- func() (err error) {
+				devices, err = driver.Acquire(d, driver.Need{GPUs: 2, Capability: 90, Peers: true})
+				for i, d := range devices {
+					err = errors.Join(err, d.Bind())
+					flags[i], _ = d.Alloc(4)
+					err = errors.Join(err, d.Write(flags[i], make([]byte, 4)))
+				}
+				return err
+			}()
+		}()
+		must(t, <-done)
+		for i, d := range devices {
+			go func() {
+				runtime.LockOSThread()
+				done <- exchangeRounds(d, exchange, rounds[i], flags[i], flags[1-i])
+			}()
+		}
+		deadlocks := 0
+		for range devices {
+			err := <-done
+			if report := (*sim.Error)(nil); errors.As(err, &report) && report.Kind == sim.Deadlock {
+				deadlocks++
+			} else {
+				must(t, err)
+			}
+		}
+		if (deadlocks > 0) != (rounds[0] != rounds[1]) {
+			t.Errorf("%d rounds: %d deadlocks", rounds, deadlocks)
+		}
+	}
+}
+
+// exchangeRounds launches kernel exchange so often, and waits for each.
+func exchangeRounds(d driver.Device, kernel string, rounds int, mine, theirs driver.Addr) error {
+	if err := d.Bind(); err != nil {
+		return err
+	}
+	m, _, err := d.Load([]byte(kernel))
+	if err != nil {
+		return err
+	}
+	f, err := d.Function(m, "exchange", 0)
+	if err != nil {
+		return err
+	}
+	s, err := d.NewStream(false)
+	if err != nil {
+		return err
+	}
+	for v := range rounds {
+		l := &driver.Launch{Function: f, Grid: driver.Dim{1, 1, 1}, Block: driver.Dim{1, 1, 1}}
+		l.Params.Addr(mine)
+		l.Params.Addr(theirs)
+		l.Params.U32(uint32(v + 1))
+		if err := s.Launch(l); err != nil {
+			return err
+		}
+		if err := s.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
