@@ -91,7 +91,10 @@ func timing(t *testing.T, g *gpu) {
 	if first < 0 || all < first || all == 0 || all > 60e3 {
 		t.Errorf("1 launch took %g ms and 101 took %g", first, all)
 	}
-	_, err = g.Elapsed(start, g.event(t, false))
+	untimed := g.event(t, false)
+	must(t, s.Record(untimed))
+	must(t, g.Await(untimed))
+	_, err = g.Elapsed(start, untimed)
 	refused(t, "the time of an event that takes none", driver.Refused, err)
 	_, err = g.Elapsed(start, g.event(t, true))
 	refused(t, "the time of an event that has not happened", driver.Refused, err)

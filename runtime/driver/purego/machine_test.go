@@ -144,6 +144,7 @@ func TestUnusableMachines(t *testing.T) {
 		{"a GPU that is full", library, "", "1 1000", "GPU 0 has 0.9 GiB of 0.9 GiB free and the program needs 1.0 GiB"},
 		{"a GPU in use", library, "fault=46", "1 1", "GPU 0 is in use by another process"},
 		{"a GPU that has failed", library, "fault=214", "1 1", "GPU 0 has failed"},
+		{"a fault found late", library, "fault=716", "1 1", "GPU 0 stopped at the fault of a kernel"},
 		{"broken memory", library, "rows_failed=1", "1 1", "GPU 0 (0000:1B:00.0) has broken memory rows"},
 		{"no management", library, "nvml=0", "2 512", ""},
 		{"a compiler of one thread", library, "old_jit=1", "1 1", ""},

@@ -89,8 +89,9 @@ EXPORT int cuModuleLoadDataEx(module **m, const char *image, unsigned count, con
 		}
 	}
 	ABI(log[0] && log[1] && size[0] >= 1024 && size[1] >= 1024, "logs %p, %p of %zu and %zu bytes", (void *)log[0], (void *)log[1], size[0], size[1]);
-	const char *start = strstr(image, ".version");
-	if (!start) return INVALID_IMAGE;
+	const char *end = strrchr(image, '}');
+	if (!strstr(image, ".version") || !end) return INVALID_IMAGE;
+	ABI(end[1 + strspn(end + 1, "\n")] == 0, "the text does not end where it should, with a zero");
 	const char *wrong = strstr(image, ".q32");
 	if (wrong) {
 		int line = 1;
