@@ -24,7 +24,9 @@ func Acquire(d Driver, need Need) (devices []Device, err error) {
 	defer func() {
 		if err != nil {
 			for _, device := range devices {
-				device.Close()
+				if device.Bind() == nil {
+					device.Close()
+				}
 			}
 			devices = nil
 		}

@@ -94,7 +94,7 @@ type Device interface {
 	Bind() error
 	// Sync waits until everything given to the GPU is done.
 	Sync() error
-	// Close gives up the GPU and all that was made with it.
+	// Close gives up the GPU and all that was made with it. It can be opened again.
 	Close() error
 
 	// Memory returns the bytes of device memory that are free and that there are.

@@ -135,6 +135,28 @@ func TestForgottenOrder(t *testing.T) {
 	}
 }
 
+// When one GPU will not do, all are closed again.
+func TestAcquireClosesAgain(t *testing.T) {
+	runtime.LockOSThread()
+	d := New(Config{Config: sim.Config{GPUs: 2, Memory: 1 << 20}})
+	full, err := d.Open(1)
+	must(t, err)
+	_, err = full.Alloc(1 << 20)
+	must(t, err)
+	for range 2 {
+		_, err := driver.Acquire(d, driver.Need{GPUs: 2, Capability: 90, Memory: 1})
+		if err == nil || !strings.Contains(err.Error(), "GPU 1 is open already") {
+			t.Errorf("%v", err)
+		}
+	}
+	must(t, full.Bind())
+	must(t, full.Close())
+	devices, err := driver.Acquire(d, driver.Need{GPUs: 2, Capability: 90, Memory: 1 << 20})
+	if err != nil || len(devices) != 2 {
+		t.Errorf("%d devices, %v", len(devices), err)
+	}
+}
+
 // A thread that nobody has bound is told so: on hardware its calls would fail now and then.
 func TestUnboundThread(t *testing.T) {
 	d, _, _ := gpu(t, Config{})
