@@ -14,8 +14,8 @@
 // # Threads
 //
 // A Device is used by goroutines locked to their thread (runtime.LockOSThread) that have called Bind. A Stream
-// is used by one goroutine at a time. The calls of a Stream neither allocate nor block, except Sync, End and a
-// Launch into a queue that is full (about a thousand launches).
+// is used by one goroutine at a time. On a real GPU the calls of a Stream neither allocate nor block, except Sync,
+// End and a Launch into a queue that is full (about a thousand launches).
 //
 // # Errors
 //
