@@ -76,7 +76,9 @@ type Failure struct {
 	Message string `json:"message"`
 	Line    int    `json:"line,omitempty"` // of the text
 	Text    string `json:"text,omitempty"` // the instruction
-	Seed    uint64 `json:"seed"`           // of the schedule
+	Seed    uint64 `json:"seed"`           // of the schedule, if it was found in the simulator
+
+	Simulated bool `json:"simulated"` // whether it was
 }
 
 // Worst is the element of an output that is furthest from the truth, in its tolerances: up to 1 is right.
@@ -128,7 +130,7 @@ func Run(item Item, text string, o Options) *Result {
 	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "sim", Floor: item.Case.Floor.Bytes}
 	p, failure := build(item, text)
 	if failure == nil {
-		failure = r.simulate(p, o.Seeds)
+		_, failure = r.simulate(p, o.Seeds)
 	}
 	if failure == nil {
 		failure = r.assemble(p.text, o.Assembler)
@@ -159,7 +161,7 @@ func build(item Item, text string) (*program, *Failure) {
 func finding(err error, seed uint64) *Failure {
 	var e *sim.Error
 	if !errors.As(err, &e) {
-		return &Failure{Check: Device, Message: err.Error(), Seed: seed}
+		return &Failure{Check: Device, Message: err.Error(), Seed: seed, Simulated: true}
 	}
 	message := e.Msg
 	if e.Kernel != "" {
@@ -172,7 +174,7 @@ func finding(err error, seed uint64) *Failure {
 		}
 		message += ")"
 	}
-	return &Failure{Check: string(e.Kind), Message: message, Line: e.Line, Text: e.Text, Seed: seed}
+	return &Failure{Check: string(e.Kind), Message: message, Line: e.Line, Text: e.Text, Seed: seed, Simulated: true}
 }
 
 func (r *Result) assemble(text string, tools []ptxas.Tool) *Failure {

@@ -8,11 +8,11 @@ import (
 )
 
 // simulate runs the case under schedules 0 to seeds-1 and stops at the first failure. The number of blocks of persistent
-// kernels differs between them: outputs must have the same bits all the same.
-func (r *Result) simulate(p *program, seeds int) *Failure {
+// kernels differs between them: outputs must have the same bits all the same. It returns what the buffers held.
+func (r *Result) simulate(p *program, seeds int) (memory, *Failure) {
 	module, err := sim.Parse(p.text)
 	if err != nil {
-		return finding(err, 0)
+		return nil, finding(err, 0)
 	}
 	var first memory
 	for i := range seeds {
@@ -21,20 +21,21 @@ func (r *Result) simulate(p *program, seeds int) *Failure {
 		before, after, err := run.do(module, seed)
 		r.Schedules++
 		if err != nil {
-			return finding(err, seed)
+			return nil, finding(err, seed)
 		}
 		if first == nil {
 			first = after
 			r.count(run.counters)
 			var failure *Failure
 			if r.Worst, failure = p.compare(before, after); failure != nil {
-				return failure
+				failure.Simulated = true
+				return nil, failure
 			}
 		} else if where := p.differ(first, after); where != "" {
-			return &Failure{Check: Schedule, Message: where + " under schedules 0 and this", Seed: seed}
+			return nil, &Failure{Check: Schedule, Message: where + " under schedules 0 and this", Seed: seed, Simulated: true}
 		}
 	}
-	return nil
+	return first, nil
 }
 
 // A simulation is one run on a fresh machine.

@@ -2,7 +2,8 @@
 //
 // It is the only place that reads configs from disk, writes what gen returns, and starts processes. Errors are
 // one sentence on standard error: what is wrong, where, what to do. The exit status is 0 when all went well, 1
-// when something failed on the way, 2 when the command line or a file that it names is not usable.
+// when something failed on the way, 2 when the command line or a file that it names is not usable, 3 when a GPU is needed and
+// this machine has none that can be used.
 package main
 
 import (
@@ -13,6 +14,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"moegen/runtime/driver"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -37,9 +40,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	var gpu *driver.Error
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &gpu):
+		fmt.Fprintln(stderr, "moegen:", err)
+		return gpu.ExitStatus()
 	case errors.As(err, new(failure)):
 		fmt.Fprintln(stderr, "moegen:", err)
 		return exitFailed

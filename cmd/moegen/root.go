@@ -47,6 +47,7 @@ not usable.`,
 		{"look", inspectCommand()},
 		{"look", modelsCommand()},
 		{"look", planCommand()},
+		{"kernels", benchKernelsCommand()},
 		{"kernels", simCommand()},
 		{"kernels", verifyCommand()},
 	} {

@@ -13,6 +13,7 @@ import (
 	"moegen/check"
 	"moegen/gen"
 	"moegen/internal/ptxas"
+	"moegen/runtime/driver"
 )
 
 const verifyHelp = `Run the cases of kernels on a device and hold what they compute against a float64 reference.
@@ -93,11 +94,16 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 	}
 	options := check.Options{Seeds: v.seeds, Assembler: tools}
 	report := &verifyReport{Device: v.device, Seeds: v.seeds, NoAssembler: noTool}
-	for i, item := range items {
-		if err := cmd.Context().Err(); err != nil {
-			return failure{err}
-		}
-		report.Results = append(report.Results, check.Run(item, texts[i], options))
+	if v.device == "gpu" {
+		err = onGPU(func(d driver.Driver, g driver.Device) error {
+			report.GPU = check.GPUName(d, g)
+			return v.each(cmd, items, report, func(i int) (*check.Result, error) { return check.RunGPU(g, items[i], texts[i], options) })
+		})
+	} else {
+		err = v.each(cmd, items, report, func(i int) (*check.Result, error) { return check.Run(items[i], texts[i], options), nil })
+	}
+	if err != nil {
+		return err
 	}
 	if v.json {
 		err = printJSON(cmd.OutOrStdout(), report)
@@ -108,6 +114,21 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 		return failure{err}
 	}
 	return report.verdict()
+}
+
+// each runs the cases one after another, until an interrupt or the GPU's end.
+func (v *verification) each(cmd *cobra.Command, items []check.Item, report *verifyReport, run func(i int) (*check.Result, error)) error {
+	for i, item := range items {
+		if err := cmd.Context().Err(); err != nil {
+			return failure{err}
+		}
+		r, err := run(i)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", item.Kernel, item.Case.Name, err)
+		}
+		report.Results = append(report.Results, r)
+	}
+	return nil
 }
 
 // findAssembler returns the assemblers to use, or why there is none.

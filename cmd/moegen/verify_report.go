@@ -13,6 +13,7 @@ import (
 // verifyReport is what moegen verify found, and the JSON that it prints.
 type verifyReport struct {
 	Device      string          `json:"device"`
+	GPU         string          `json:"gpu,omitempty"` // and its driver
 	Seeds       int             `json:"schedules"`
 	NoAssembler string          `json:"no_ptxas,omitempty"` // why no text was assembled
 	Results     []*check.Result `json:"results"`
@@ -37,6 +38,9 @@ func (r *verifyReport) verdict() error {
 
 // print writes the table, then what was found; from is the folder that the texts are from.
 func (r *verifyReport) print(w io.Writer, from string) error {
+	if r.GPU != "" {
+		fmt.Fprintln(w, r.GPU)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := "kernel\tcase\terror\tchecks\tmoved\tconflicts"
 	if r.NoAssembler == "" {
@@ -78,7 +82,7 @@ func foundIn(x *check.Result, from string) string {
 		}
 		b.WriteString("\n")
 	}
-	if x.Device == "sim" {
+	if f.Simulated {
 		fmt.Fprintf(&b, "  under schedule %d\n", f.Seed)
 	}
 	return b.String()

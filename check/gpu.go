@@ -1,0 +1,209 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+
+	"moegen/kernels/gpu"
+	"moegen/runtime/driver"
+)
+
+// RunGPU checks a case on a GPU: outputs against the truth, memory around the buffers untouched and, unless the case is
+// for a GPU only, the bits of the simulator under all checkers. The calling thread is bound to the device. An error means
+// that the GPU has failed: nothing more can run in this process.
+func RunGPU(device driver.Device, item Item, text string, o Options) (*Result, error) {
+	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "gpu", Floor: item.Case.Floor.Bytes}
+	p, failure := build(item, text)
+	var simulated memory
+	if failure == nil && !item.Case.Large {
+		simulated, failure = r.simulate(p, o.Seeds)
+	}
+	if failure == nil {
+		var err error
+		if failure, err = r.execute(device, p, simulated); err != nil {
+			return nil, err
+		}
+	}
+	if failure == nil {
+		failure = r.assemble(p.text, o.Assembler)
+	}
+	r.Failure = failure
+	return r, nil
+}
+
+// execute runs the case once on the GPU.
+func (r *Result) execute(device driver.Device, p *program, simulated memory) (*Failure, error) {
+	run, failure, err := p.load(device, 1)
+	if run != nil {
+		defer run.free()
+	}
+	if failure != nil || err != nil {
+		return failure, err
+	}
+	before, failure, err := run.read(0)
+	if failure != nil || err != nil {
+		return failure, err
+	}
+	for i := range run.launches[0] {
+		if err := run.stream.Launch(&run.launches[0][i]); err != nil {
+			return refusal(err)
+		}
+	}
+	if err := run.stream.Sync(); err != nil {
+		return refusal(err)
+	}
+	after, failure, err := run.read(0)
+	if failure != nil || err != nil {
+		return failure, err
+	}
+	if r.Worst, failure = p.compare(before, after); failure != nil {
+		return failure, nil
+	}
+	if simulated != nil {
+		if where := p.differ(simulated, after); where != "" {
+			return &Failure{Check: Simulator, Message: where + " in the simulator and on the GPU"}, nil
+		}
+	}
+	return nil, nil
+}
+
+// refusal tells what is wrong with a kernel from a GPU that has failed.
+func refusal(err error) (*Failure, error) {
+	var e *driver.Error
+	if errors.As(err, &e) && e.Kind == driver.Refused {
+		return &Failure{Check: Device, Message: err.Error()}, nil
+	}
+	return nil, err
+}
+
+const (
+	guard   = 256  // bytes before and after every buffer that nobody may write
+	unknown = 0xC7 // what fills them, and buffers without contents
+)
+
+// loaded is a case in the memory of a GPU, several times over: copies whose launches touch different memory.
+type loaded struct {
+	*program
+	device   driver.Device
+	module   driver.Module
+	stream   driver.Stream
+	arenas   [][]driver.Addr // of each copy and buffer, guards included
+	launches [][]driver.Launch
+}
+
+// load puts the case on the device. What it returns is to be freed even with a failure.
+func (p *program) load(device driver.Device, copies int) (*loaded, *Failure, error) {
+	l := &loaded{program: p, device: device}
+	var err error
+	if l.module, _, err = device.Load([]byte(p.text)); err == nil {
+		l.stream, err = device.NewStream(false)
+	}
+	for i := 0; i < copies && err == nil; i++ {
+		if err = l.fill(); err == nil {
+			err = l.prepare(i)
+		}
+	}
+	if err != nil {
+		failure, err := refusal(err)
+		return l, failure, err
+	}
+	return l, nil, nil
+}
+
+func (l *loaded) free() {
+	for _, arena := range l.arenas {
+		for _, a := range arena {
+			l.device.Free(a)
+		}
+	}
+	if l.stream != nil {
+		l.stream.Close()
+	}
+	if l.module != 0 {
+		l.device.Unload(l.module)
+	}
+}
+
+// fill allocates one copy of the buffers and writes their contents.
+func (l *loaded) fill() error {
+	l.arenas = append(l.arenas, nil)
+	arena := &l.arenas[len(l.arenas)-1]
+	for _, b := range l.Buffers {
+		size := b.Len * b.Elem.Bytes()
+		at, err := l.device.Alloc(int64(size + 2*guard))
+		if err != nil {
+			return err
+		}
+		*arena = append(*arena, at)
+		data := bytes.Repeat([]byte{unknown}, size+2*guard)
+		copy(data[guard:], b.Bytes())
+		if err := l.device.Write(at, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes the launches of a copy.
+func (l *loaded) prepare(n int) error {
+	base := func(buffer string) uint64 {
+		for i, b := range l.Buffers {
+			if b.Name == buffer {
+				return uint64(l.arenas[n][i]) + guard
+			}
+		}
+		panic("BUG: no buffer " + buffer)
+	}
+	encode := func(t *driver.Tensor) (driver.TensorMap, error) { return l.device.TensorMap(t) }
+	var list []driver.Launch
+	for i, g := range l.grids {
+		f, err := l.device.Function(l.module, g.Entry, g.Shared)
+		if err != nil {
+			return err
+		}
+		params, err := l.params(g, base, encode)
+		if err != nil {
+			return err
+		}
+		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, resident(l.device.Info(), f, g))), 1, 1},
+			Block: driver.Dim{uint32(g.Threads), 1, 1}, Overlap: g.Dependent && i > 0, Params: params}
+		if g.Cluster > 1 {
+			launch.Cluster = driver.Dim{uint32(g.Cluster), 1, 1}
+		}
+		list = append(list, launch)
+	}
+	l.launches = append(l.launches, list)
+	return nil
+}
+
+// read returns what a copy's buffers hold, or a failure if the memory around one was written.
+func (l *loaded) read(n int) (memory, *Failure, error) {
+	var out memory
+	for i, b := range l.Buffers {
+		data := make([]byte, b.Len*b.Elem.Bytes()+2*guard)
+		if err := l.device.Read(data, l.arenas[n][i]); err != nil {
+			return nil, nil, err
+		}
+		end := len(data) - guard
+		around := append(data[:guard:guard], data[end:]...)
+		if !bytes.Equal(around, bytes.Repeat([]byte{unknown}, 2*guard)) {
+			return nil, &Failure{Check: Untouched, Message: "memory beside " + b.Name + " was written"}, nil
+		}
+		out = append(out, data[guard:end])
+	}
+	return out, nil, nil
+}
+
+// resident is how many blocks of a kernel the device holds at once: what its shared memory (of which the system keeps
+// 1 KB a block), its 64 Ki registers (given out by 256 a warp) and its 2048 threads a multiprocessor allow.
+func resident(info driver.Info, f *driver.Function, g gpu.Grid) int {
+	warps := (g.Threads + 31) / 32
+	n := 2048 / (32 * warps)
+	if f.Registers > 0 {
+		n = min(n, 65536/((f.Registers*32+255)/256*256*warps))
+	}
+	if info.Shared > 0 {
+		n = min(n, (info.Shared+1024)/(g.Shared+f.Static+1024))
+	}
+	return info.SMs * max(n, 1)
+}
