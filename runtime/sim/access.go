@@ -282,7 +282,7 @@ func (w *warp) load(t *transfer, m uint32) {
 		w.checkPeer(at, t, i)
 		if w.cta.machine.races {
 			x := w.accessOf(at, false, t.flags)
-			x.lane = i
+			x.nc = t.nc
 			x.byLane(off, t.size, i)
 		}
 		for k, r := range t.regs {
@@ -314,6 +314,7 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 	}
 	if w.cta.machine.races {
 		x := w.accessOf(mem, false, t.flags)
+		x.nc = t.nc
 		if d != 0 && t.size >= 4 {
 			x.words = t.size / 4
 		} else {

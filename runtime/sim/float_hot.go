@@ -29,21 +29,43 @@ func (l *lowering) hotFloat(t dtype) bool {
 	return true
 }
 
-const nan32 = 0x7FFFFFFF
+// nan32 is the NaN of every operation. Adding nanCarry to the magnitude of a NaN, and of nothing else, sets the top bit: the
+// loops collect that and put the NaN right afterwards.
+const (
+	nan32    = 0x7FFFFFFF
+	nanCarry = 0x80000000 - 0x7F800001
+)
+
+func canonicalNaNs(r *vec32, m uint32) {
+	for i, u := range r {
+		if m>>i&1 != 0 && u&0x7FFFFFFF > 0x7F800000 {
+			r[i] = nan32
+		}
+	}
+}
 
 //go:noinline
 func addFloats(d, a, b int, sign uint32) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := w.v32(a), w.v32(b), w.v32(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				s := math.Float32frombits(x[i]) + math.Float32frombits(y[i]^sign)
-				v := math.Float32bits(s)
-				if s != s {
-					v = nan32
-				}
-				r[i] = v
+		odd := uint32(0)
+		if m == full {
+			for i := range r {
+				u := math.Float32bits(math.Float32frombits(x[i]) + math.Float32frombits(y[i]^sign))
+				odd |= u&0x7FFFFFFF + nanCarry
+				r[i] = u
 			}
+		} else {
+			for i := range r {
+				if m>>i&1 != 0 {
+					u := math.Float32bits(math.Float32frombits(x[i]) + math.Float32frombits(y[i]^sign))
+					odd |= u&0x7FFFFFFF + nanCarry
+					r[i] = u
+				}
+			}
+		}
+		if odd>>31 != 0 {
+			canonicalNaNs(r, m)
 		}
 		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
 	}
@@ -53,15 +75,24 @@ func addFloats(d, a, b int, sign uint32) func(*warp, uint32) {
 func mulFloats(d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		x, y, r := w.v32(a), w.v32(b), w.v32(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				s := math.Float32frombits(x[i]) * math.Float32frombits(y[i])
-				v := math.Float32bits(s)
-				if s != s {
-					v = nan32
-				}
-				r[i] = v
+		odd := uint32(0)
+		if m == full {
+			for i := range r {
+				u := math.Float32bits(math.Float32frombits(x[i]) * math.Float32frombits(y[i]))
+				odd |= u&0x7FFFFFFF + nanCarry
+				r[i] = u
 			}
+		} else {
+			for i := range r {
+				if m>>i&1 != 0 {
+					u := math.Float32bits(math.Float32frombits(x[i]) * math.Float32frombits(y[i]))
+					odd |= u&0x7FFFFFFF + nanCarry
+					r[i] = u
+				}
+			}
+		}
+		if odd>>31 != 0 {
+			canonicalNaNs(r, m)
 		}
 		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
 	}

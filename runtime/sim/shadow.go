@@ -9,7 +9,9 @@ type cell struct{ w, r uint64 }
 const (
 	pageBytes = 4096
 	pageCells = pageBytes / 4
-	setSize   = 8 // of readers remembered; older ones are forgotten
+
+	coarseCells = pageCells / 4
+	setSize     = 8 // of readers remembered; older ones are forgotten
 )
 
 // mbarrierCell marks the words of a live mbarrier: only mbarrier instructions may touch them.
@@ -18,22 +20,52 @@ const mbarrierCell = flagSet
 // split in cell.w: the word's bytes have cells of their own, in memory.parts.
 const splitCell = flagSet | 1
 
+// cellAt is the cell of one word.
 func (m *memory) cellAt(word int) *cell {
 	p := word / pageCells
-	if m.cells[p] == nil {
+	switch len(m.cells[p]) {
+	case 0:
 		m.cells[p] = make([]cell, pageCells)
+	case coarseCells:
+		m.refine(p)
 	}
 	return &m.cells[p][word%pageCells]
 }
 
-// run gives the cells of up to n words from word on that lie in one page.
-func (m *memory) run(word, n int) []cell {
-	p := word / pageCells
-	if m.cells[p] == nil {
-		m.cells[p] = make([]cell, pageCells)
+// run gives the cells of up to n words from word on that lie in one page, and how many words one of them stands for: pages
+// of device memory begin with a cell per 16 bytes and get one per word when an access needs it.
+func (m *memory) run(word, n int) (cells []cell, step int) {
+	p, i := word/pageCells, word%pageCells
+	n = min(n, pageCells-i)
+	aligned := (i|n)&3 == 0
+	page := m.cells[p]
+	switch len(page) {
+	case 0:
+		size := pageCells
+		if aligned && m.cta == nil {
+			size = coarseCells
+		}
+		page = make([]cell, size)
+		m.cells[p] = page
+	case coarseCells:
+		if !aligned {
+			m.refine(p)
+			page = m.cells[p]
+		}
 	}
-	i := word % pageCells
-	return m.cells[p][i:min(i+n, pageCells)]
+	if len(page) == coarseCells {
+		return page[i/4 : (i+n)/4], 4
+	}
+	return page[i : i+n], 1
+}
+
+// refine gives every word of a page its own cell.
+func (m *memory) refine(p int) {
+	fine := make([]cell, pageCells)
+	for i, c := range m.cells[p] {
+		fine[4*i], fine[4*i+1], fine[4*i+2], fine[4*i+3] = c, c, c, c
+	}
+	m.cells[p] = fine
 }
 
 // access is one instruction's use of memory by an actor.
@@ -42,8 +74,9 @@ type access struct {
 	mem   *memory
 	epoch uint64 // now, site and flags
 	write bool
-	words int // of one lane, when lanes are to be told apart: the lane counts up every so many words; 0: all together
-	lane  int // the first lane, or of a single one
+	words int  // of one lane, when lanes are to be told apart: the lane counts up every so many words; 0: all together
+	lane  int  // the first lane, or of a single one
+	nc    bool // through the read-only path: nothing in the same work may have written it
 
 	from, to uint64 // memory of the last reader set extended
 }
@@ -66,49 +99,49 @@ func (x *access) span(off, n int) {
 		x.ragged(off, n)
 		return
 	}
-	word, count := off>>2, n>>2
 	lane := x.lane
-	left := x.words
-	mine := x.epoch | epochWhole
-	if x.words > 0 {
-		mine = x.epoch | uint64(lane)<<laneShift
-	}
-	okW, okR := uint64(0), uint64(0)
-	for count > 0 {
-		cells := x.mem.run(word, count)
-		for i := range cells {
-			c := &cells[i]
-			if c.w != okW {
-				if c.w != 0 {
-					if c.w&flagSet != 0 {
-						x.special(c, word+i, mine)
-						goto next
-					}
-					x.against(c.w, mine, word+i, false)
-				}
-				okW = c.w
-			}
-			if x.write {
-				if c.r != 0 && c.r != okR {
-					x.againstReads(c.r, mine, word+i)
-					okR = c.r
-				}
-				c.w, c.r = mine, 0
-			} else if c.r != mine {
-				c.r = x.readers(c.r, mine)
-			}
-		next:
-			if x.words > 0 {
-				if left--; left == 0 {
-					left = x.words
-					lane++
-					mine = x.epoch | uint64(lane)<<laneShift
-					okW, okR = 0, 0
-				}
+	for word, count := off>>2, n>>2; count > 0; {
+		cells, step := x.mem.run(word, count)
+		if x.words == 0 || x.words < step {
+			x.cells(cells, word, step, x.epoch|epochWhole)
+			lane += len(cells) * step / max(x.words, 1)
+		} else {
+			for i := 0; i < len(cells); i += x.words / step {
+				k := min(x.words/step, len(cells)-i)
+				x.cells(cells[i:i+k], word+i*step, step, x.epoch|uint64(lane)<<laneShift)
+				lane++
 			}
 		}
-		word += len(cells)
-		count -= len(cells)
+		word += len(cells) * step
+		count -= len(cells) * step
+	}
+}
+
+// cells checks and records an access by the epoch mine to cells of step words each.
+func (x *access) cells(cells []cell, word, step int, mine uint64) {
+	okW, okR := uint64(0), uint64(0)
+	for i := range cells {
+		c := &cells[i]
+		if c.w != okW && c.w != 0 {
+			if c.w&flagSet != 0 {
+				x.special(c, word+i*step, mine)
+				continue
+			}
+			x.against(c.w, mine, word+i*step, false)
+			okW = c.w
+		}
+		switch {
+		case x.write:
+			if c.r != 0 && c.r != okR {
+				x.againstReads(c.r, mine, word+i*step)
+				okR = c.r
+			}
+			c.w, c.r = mine, 0
+		case c.r == 0:
+			c.r = mine
+		case c.r != mine:
+			c.r = x.readers(c.r, mine)
+		}
 	}
 }
 
@@ -286,6 +319,9 @@ func (m *Machine) extend(a *actor, old, mine uint64) uint64 {
 // against checks the access with an earlier one and ends the run if they race.
 func (x *access) against(e, mine uint64, word int, read bool) {
 	a := x.actor
+	if x.nc && a.machine.workOf(e) == a.clock.dom.work {
+		x.report(Race, e, word, read, "ld.global.nc is for memory that nothing writes during the kernel")
+	}
 	if (e^mine)&(agentMask<<clockBits) == 0 {
 		lane, other := mine>>laneShift&laneMask, e>>laneShift&laneMask
 		if lane == other || lane >= 32 || other >= 32 || (e^mine)&clockMask != 0 || a.async || e&mine&flagStrong != 0 {
@@ -338,6 +374,15 @@ func (x *access) report(k Kind, e uint64, word int, read bool, why string) {
 		lane = -1
 	}
 	x.actor.fault(k, lane, "%s of %s, %s before by %s: %s", x.verb(), x.mem.describe(4*word), verb, x.actor.machine.describe(e), why)
+}
+
+// workOf is the work that an epoch's agent belongs to, nil when it has long finished.
+func (m *Machine) workOf(e uint64) *Work {
+	agent := uint32(e >> clockBits & agentMask)
+	if agent < m.floor || len(m.domains) == 0 {
+		return nil
+	}
+	return m.domainOf(agent).work
 }
 
 // describe names the agent and the instruction of an epoch.
