@@ -55,7 +55,8 @@ func (k *Kernel) Descriptor(start Reg, l Layout) Reg {
 	}
 	k.sharedAt(start.At(0), 16, "an operand of wgmma")
 	fixed := code<<62 | uint64(l.Stride>>4)<<32 | uint64(max(l.Leading>>4, 1))<<16
-	low := k.Shr(start, 4)
+	// In a cluster the upper bits of a shared address name the block.
+	low := k.Shr(k.And(start, 1<<18-1), 4)
 	return k.define(B64, 0, "or.b64", k.Convert(U64, low).name, fmt.Sprintf("0x%016X", fixed)).untyped(U64)
 }
 

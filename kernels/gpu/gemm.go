@@ -1,0 +1,240 @@
+package gpu
+
+import (
+	"fmt"
+
+	"moegen/kernels/ptx"
+	"moegen/kernels/tile"
+)
+
+// GEMM: C[M,N] = A·B in bf16 with float32 accumulation, in the three forms that a linear layer needs:
+//
+//	NT  C = A[M,K]·B[N,K]ᵀ    forward:           Y[T,N] = X[T,K]·W[N,K]ᵀ
+//	NN  C = A[M,K]·B[K,N]     input gradient:    dX[T,K] = dY[T,N]·W[N,K]
+//	TN  C = A[K,M]ᵀ·B[K,N]    weight gradient:   dW[N,K] = dY[T,N]ᵀ·X[T,K]
+//
+// 2·M·N·K operations against 2·(M·K + N·K + M·N) bytes: at the sizes of a layer the tensor cores decide, 4096
+// operations a cycle and multiprocessor, about 750 TFLOP/s at the clock that 700 W allow.
+//
+// One block a multiprocessor, persistent. A producer warpgroup loads tiles of A and B by the copy engine into a ring of
+// slots; two consumer warpgroups multiply them with wgmma, each its rows of A by all of B, and write their results through
+// shared memory by the copy engine while the producer already loads the next tile. Blocks can work in pairs along M:
+// each loads half of B for both, which halves what B costs the second-level cache. Any M, N and K do whose rows are
+// multiples of 16 bytes: what lies outside is loaded as zero and not stored.
+
+// Form says which operand is stored in which order.
+type Form uint8
+
+// The forms, by how A and B are stored: T where rows of the matrix run along K for A, along N for B.
+const (
+	NT Form = iota // A [M,K], B [N,K]
+	NN             // A [M,K], B [K,N]
+	TN             // A [K,M], B [K,N]
+)
+
+// String returns the form's name.
+func (f Form) String() string { return [...]string{"nt", "nn", "tn"}[f] }
+
+func (f Form) majors() (a, b ptx.Major) {
+	a, b = ptx.KMajor, ptx.MNMajor
+	if f == NT {
+		b = ptx.KMajor
+	}
+	if f == TN {
+		a = ptx.MNMajor
+	}
+	return a, b
+}
+
+// GEMMDesc is what is asked. The kernel itself knows only the form: sizes are arguments.
+type GEMMDesc struct {
+	Form    Form
+	M, N, K int
+}
+
+// GEMMConfig fixes one kernel.
+type GEMMConfig struct {
+	BlockM, BlockN int // tile of a block
+	Stages         int // slots of the ring
+	Cluster        int // 1, or 2 blocks along M that share B
+	Group          int // rows of tiles walked together
+	Keep           int // 0 or 1 slots whose wgmmas still run when the next begins
+}
+
+const gemmConsumers = 2
+
+// Name is the kernel's entry.
+func (c GEMMConfig) Name(f Form) string {
+	return fmt.Sprintf("gemm_%s_%dx%d_s%d_c%d_g%d_k%d", f, c.BlockM, c.BlockN, c.Stages, c.Cluster, c.Group, c.Keep)
+}
+
+func (c GEMMConfig) shared() int {
+	return c.Stages*(c.BlockM+c.BlockN)*tile.Depth*2 + gemmConsumers*2*8192 + 16*c.Stages
+}
+
+// reject says why a kernel cannot be, or "".
+func (c GEMMConfig) reject() string {
+	switch regs := c.BlockM / 64 / gemmConsumers * c.BlockN / 2; {
+	case c.BlockM%(64*gemmConsumers) != 0 || c.BlockN%64 != 0 || c.BlockN > 256:
+		return "a consumer takes blocks of 64 rows by up to 256 columns, in slabs of 64"
+	case regs > 128:
+		return fmt.Sprintf("%d accumulators a thread; beyond 128 the rest does not fit 232 registers", regs)
+	case c.shared() > ptx.SharedLimit:
+		return fmt.Sprintf("%d bytes of shared memory", c.shared())
+	case c.Stages < 2 || c.Keep < 0 || c.Keep > 1 || c.Group < 1:
+		return "a pipeline has at least two slots, one of them kept at most"
+	case c.Cluster != 1 && c.Cluster != 2:
+		return "of larger clusters fewer fit: 120 multiprocessors of 132 with 4 blocks"
+	case c.Cluster == 2 && c.BlockN%128 != 0:
+		return "the halves of B are whole slabs"
+	}
+	return ""
+}
+
+// GEMMConfigs returns the candidates for a product, cheapest first, and why others are none.
+func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
+	for _, block := range [][2]int{{128, 256}, {256, 128}, {128, 192}, {128, 128}} {
+		for _, cluster := range []int{2, 1} {
+			c := GEMMConfig{BlockM: block[0], BlockN: block[1], Cluster: cluster, Group: 8, Keep: 1}
+			for c.Stages = 7; c.Stages > 2 && c.shared() > ptx.SharedLimit; c.Stages-- {
+			}
+			if why := c.reject(); why != "" {
+				rejected = append(rejected, c.Name(d.Form)+": "+why)
+			} else {
+				out = append(out, c)
+			}
+		}
+	}
+	sortByCost(out, func(c GEMMConfig) int64 { return GEMMCost(d, c) })
+	return out, rejected
+}
+
+// Multiprocessors of an H100 SXM.
+const multiprocessors = 132
+
+// GEMMCost estimates the cycles of a product: rounds of tiles over the multiprocessors, each as long as the larger of its
+// tensor-core time (4096 operations a cycle; wgmma with few columns is bound by 128 bytes a cycle of shared memory) and its
+// loads from the second-level cache (about 40 bytes a cycle when all ask at once), and the last tile's way out.
+func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
+	tiles := ceil(d.M, c.BlockM*c.Cluster) * c.Cluster * ceil(d.N, c.BlockN)
+	rounds := int64(ceil(tiles, multiprocessors))
+	slots := int64(ceil(d.K, tile.Depth))
+	blocks := c.BlockM / 64
+	perWgmma := max(c.BlockN/2, (2048+32*c.BlockN)/128) // cycles of one wgmma alone on the multiprocessor
+	math := int64(tile.Steps * blocks * perWgmma)
+	load := int64((c.BlockM + c.BlockN/c.Cluster) * tile.Depth * 2 / 40)
+	return rounds*slots*max(math, load) + rounds*int64(c.BlockM*c.BlockN*2/64)
+}
+
+// GEMMFloor is what a product cannot do without.
+func GEMMFloor(d GEMMDesc) Floor {
+	m, n, k := int64(d.M), int64(d.N), int64(d.K)
+	return Floor{Bytes: 2 * (m*k + n*k + m*n), FLOPs: 2 * m * n * k}
+}
+
+// EmitGEMM writes the kernel: parameters are maps of A, B and C, the slots along K, and the tiles along M (in rows of
+// whole clusters) and N.
+func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
+	k := m.Kernel(c.Name(f), 128*(1+gemmConsumers))
+	if why := c.reject(); why != "" {
+		k.Fail("%s: %s", c.Name(f), why)
+		return
+	}
+	k.Cluster(c.Cluster)
+	majorA, majorB := f.majors()
+	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
+	mapA, mapB := k.TensorMap("a", a.Map(1)), k.TensorMap("b", b.Map(c.Cluster))
+	mapC := k.TensorMap("c", tile.StoreMap())
+	iters, tilesM, tilesN := k.ParamU32("iters"), k.ParamU32("tiles_m"), k.ParamU32("tiles_n")
+
+	ring := tile.NewRing(k, c.Stages, a.Bytes()+b.Bytes(), c.Cluster)
+	store := tile.NewStore(k, mapC, gemmConsumers)
+	walk := tile.Walk{BlockM: c.BlockM, BlockN: c.BlockN, Cluster: c.Cluster, Group: c.Group, TilesM: tilesM, TilesN: tilesN}
+	tid := k.Read(ptx.TidX)
+	warpgroup := k.Shr(tid, 7)
+	k.If(k.Eq(tid, 0), func() {
+		ring.Init(1, gemmConsumers)
+		k.PrefetchMap(mapA)
+		k.PrefetchMap(mapB)
+		k.PrefetchMap(mapC)
+	})
+	syncCluster(k, c.Cluster)
+	k.WaitPrerequisites()
+	k.IfElse(k.Eq(warpgroup, gemmConsumers), func() {
+		k.Comment("producer: one thread loads A and B for every slot")
+		k.DropRegisters(40, 1)
+		k.If(k.Eq(tid, 128*gemmConsumers), func() {
+			ring.Start()
+			var rank ptx.Reg
+			if c.Cluster > 1 {
+				rank = k.Read(ptx.ClusterCtaRank)
+			}
+			walk.Each(k, func(row, col ptx.Reg) {
+				kk := k.VarMultiple(tile.Depth, "k", 0)
+				k.For("iter", 0, iters, 1, func(ptx.Reg) {
+					ring.WaitEmpty()
+					slot, full := ring.Slot(), ring.Full()
+					k.MbarrierExpect(full, a.Bytes()+b.Bytes())
+					a.Load(k, mapA, slot, full, row, kk)
+					if c.Cluster > 1 {
+						b.LoadShare(k, mapB, k.Add(slot, a.Bytes()), full, col, kk, rank, c.Cluster)
+					} else {
+						b.Load(k, mapB, k.Add(slot, a.Bytes()), full, col, kk)
+					}
+					k.To(kk).Add(kk, tile.Depth)
+					ring.Advance()
+				})
+			})
+			if c.Cluster > 1 {
+				ring.Drain()
+			}
+		})
+	}, func() {
+		k.Comment("consumers: each its rows of A by all of B")
+		k.TakeRegisters(232, gemmConsumers)
+		blocks := c.BlockM / 64 / gemmConsumers
+		thread := k.And(tid, 127)
+		ring.StartConsumer(thread)
+		store.Start(warpgroup, thread)
+		main := tile.MainLoop{Ring: ring, A: a, B: b, Keep: c.Keep}
+		acc := main.Accumulators(k, blocks)
+		blockA := k.Mul(warpgroup, blocks)
+		walk.Each(k, func(row, col ptx.Reg) {
+			main.Run(k, acc, iters, blockA)
+			for i := range acc {
+				store.Tile(acc[i], k.Add(row, k.Shl(k.Add(blockA, i), 6)), col)
+			}
+		})
+		k.LaunchDependents()
+		store.Drain()
+	})
+	k.Exit()
+}
+
+// syncCluster lets everybody see the barriers that one thread has made.
+func syncCluster(k *ptx.Kernel, cluster int) {
+	if cluster == 1 {
+		k.Sync()
+		return
+	}
+	k.ClusterArrive(false)
+	k.ClusterWait()
+}
+
+// GEMMLaunch is the launch of a product of the buffers a, b and c.
+func GEMMLaunch(d GEMMDesc, c GEMMConfig) Launch {
+	majorA, majorB := d.Form.majors()
+	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
+	operand := func(buffer string, o tile.Operand, rows, share int) Arg {
+		if o.Major == ptx.KMajor {
+			return MapOf(buffer, rows, d.K, o.Map(share))
+		}
+		return MapOf(buffer, d.K, rows, o.Map(share))
+	}
+	tilesM, tilesN := ceil(d.M, c.BlockM*c.Cluster), ceil(d.N, c.BlockN)
+	return Launch{Entry: c.Name(d.Form), Grid: tilesM * tilesN * c.Cluster, Persistent: true, Args: []Arg{
+		operand("a", a, d.M, 1), operand("b", b, d.N, c.Cluster), MapOf("c", d.M, d.N, tile.StoreMap()),
+		U32(ceil(d.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }

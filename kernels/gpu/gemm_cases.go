@@ -1,0 +1,90 @@
+package gpu
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"moegen/kernels/ptx"
+)
+
+func sortByCost[T any](list []T, cost func(T) int64) {
+	slices.SortStableFunc(list, func(a, b T) int { return cmp.Compare(cost(a), cost(b)) })
+}
+
+// gemmDefault is the Config of a large product.
+var gemmDefault = GEMMConfig{BlockM: 128, BlockN: 256, Stages: 4, Cluster: 2, Group: 8, Keep: 1}
+
+// gemmSmall is a Config whose tile the simulator runs quickly.
+var gemmSmall = GEMMConfig{BlockM: 128, BlockN: 64, Stages: 3, Cluster: 1, Group: 2, Keep: 1}
+
+var gemm = Family{Name: "gemm", Cases: func() []Case {
+	one := gemmDefault
+	one.Cluster = 1
+	waits := gemmSmall
+	waits.Keep, waits.Stages = 0, 2
+	tall := GEMMConfig{BlockM: 256, BlockN: 128, Stages: 3, Cluster: 2, Group: 4, Keep: 1}
+	cases := []Case{gemmCase(GEMMDesc{NT, 128, 256, 128}, one)}
+	for _, f := range []Form{NT, NN, TN} {
+		cases = append(cases,
+			gemmCase(GEMMDesc{f, 136, 200, 200}, gemmSmall), // ragged along all three, several tiles a block
+			gemmCase(GEMMDesc{f, 264, 272, 72}, gemmDefault),
+			gemmCase(GEMMDesc{f, 8, 8, 8}, waits),
+			gemmCase(GEMMDesc{f, 520, 136, 136}, tall))
+	}
+	cases = append(cases, gemmCase(GEMMDesc{NT, 257, 64, 64}, gemmSmall)) // rows need no alignment where K is contiguous
+	for _, c := range gemmBenchmarks {
+		best, _ := GEMMConfigs(c)
+		cases = append(cases, large(gemmCase(c, best[0])))
+	}
+	return cases
+}}
+
+// gemmBenchmarks are 8192³ and the linear layers of Qwen3-30B-A3B with 4096 tokens: QKV 2048 -> 5120, O 4096 -> 2048,
+// output 2048 -> 151936; forward, input gradient, weight gradient.
+var gemmBenchmarks = []GEMMDesc{
+	{NT, 8192, 8192, 8192},
+	{NT, 4096, 5120, 2048}, {NN, 4096, 2048, 5120}, {TN, 5120, 2048, 4096},
+	{NT, 4096, 2048, 4096}, {NN, 4096, 4096, 2048}, {TN, 2048, 4096, 4096},
+	{NT, 4096, 151936, 2048}, {NN, 4096, 2048, 151936}, {TN, 151936, 2048, 4096},
+}
+
+func gemmCase(d GEMMDesc, c GEMMConfig) Case {
+	a, b := normal(11, 1), normal(12, 1)
+	// element (row, k) of an operand as it is stored
+	at := func(f func(int) float64, rows int, major ptx.Major) func(row, k int) float64 {
+		if major == ptx.KMajor {
+			return func(row, k int) float64 { return f(row*d.K + k) }
+		}
+		return func(row, k int) float64 { return f(k*rows + row) }
+	}
+	majorA, majorB := d.Form.majors()
+	atA, atB := at(a, d.M, majorA), at(b, d.N, majorB)
+	return Case{
+		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d.Form)),
+		Emit:     func(m *ptx.Module) { EmitGEMM(m, d.Form, c) },
+		Buffers:  []Buffer{{"a", ptx.BF16, d.M * d.K, a}, {"b", ptx.BF16, d.N * d.K, b}, {"c", ptx.BF16, d.M * d.N, nil}},
+		Launches: []Launch{GEMMLaunch(d, c)},
+		Outputs: []Output{{Buffer: "c", Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
+			Want: func(i int) (value, magnitude float64, ok bool) {
+				for k := range d.K {
+					v := atA(i/d.N, k) * atB(i%d.N, k)
+					value += v
+					magnitude += math.Abs(v)
+				}
+				return value, magnitude, true
+			}}},
+		Floor: GEMMFloor(d),
+	}
+}
+
+// bf16Rel is a rounding to bf16, half a unit of 8 significant bits, of a value that is itself a little off.
+const bf16Rel = 1.01 * 0x1p-8
+
+// tensorCoreAcc bounds the error of a product of depth k as a share of Σ|a·b|. An instruction adds 16 products and the
+// accumulator, each cut below 2^-25 of the largest, and cuts the sum to 24 bits: 17·2^-25 + 2^-23 of the largest
+// magnitude, which is at most Σ|a·b|.
+func tensorCoreAcc(k int) float64 { return float64(ceil(k, 16)) * (17*0x1p-25 + 0x1p-23) }
+
+const productWhy = "a rounding to bf16 (2^-8) and, for every 16 along k, 17 cuts at 2^-25 and one at 2^-23 of the partial sum"

@@ -1,0 +1,84 @@
+package tile
+
+import "moegen/kernels/ptx"
+
+// Slab is a stage of the way out: 64 rows by 64 columns of bf16 in shared memory, in rows of 128 bytes with the
+// 128-byte swizzle.
+const slabBytes = 64 * rowBytes
+
+// Store writes accumulators as bf16 by the copy engine, slab by slab: registers go to shared memory by stmatrix, without
+// bank conflicts, and leave while the next slab, or the next tile's main loop, is under way. Each consumer warpgroup has
+// two slabs of its own.
+type Store struct {
+	k       *ptx.Kernel
+	m       ptx.TensorMap
+	slabs   ptx.Addr // of all warpgroups
+	barrier ptx.Reg  // of this warpgroup
+	leads   ptx.Reg  // one thread of the warpgroup, which speaks to the copy engine
+	mine    ptx.Reg  // the warpgroup's slabs
+	row     ptx.Reg  // in them, the row whose address the lane gives to stmatrix
+	chunk   ptx.Reg  // the lane's first 16-byte piece of that row, swizzled, in bytes
+}
+
+// StoreMap is the box of one copy.
+func StoreMap() ptx.MapSpec {
+	return ptx.MapSpec{Elem: ptx.BF16, Box: []int{64, 64}, Swizzle: ptx.Swizzle128}
+}
+
+// NewStore sets aside the slabs of so many warpgroups.
+func NewStore(k *ptx.Kernel, m ptx.TensorMap, warpgroups int) *Store {
+	return &Store{k: k, m: m, slabs: k.SharedBytes(2*slabBytes*warpgroups, 1024)}
+}
+
+// Start prepares thread t of 128 of a warpgroup, whose named barrier is 1 + its number.
+func (s *Store) Start(warpgroup, t ptx.Reg) {
+	k := s.k
+	s.barrier, s.leads = k.Add(warpgroup, 1), k.Eq(t, 0)
+	s.mine = k.Mad(warpgroup, 2*slabBytes, k.Lea(s.slabs))
+	s.row, s.chunk = stmatrixRow(k, s.mine, t)
+}
+
+// stmatrixRow returns where thread t of a warpgroup writes rows of a slab with stmatrix.x4, which stores the 8x8
+// matrices (rows 0-7, columns 0-7), (rows 8-15, columns 0-7), (rows 0-7, columns 8-15), (rows 8-15, columns 8-15) of a
+// warp's 16 rows: the address of row 16·warp + lane mod 16, and the swizzled place of piece lane/16 in it.
+func stmatrixRow(k *ptx.Kernel, slab, t ptx.Reg) (row, chunk ptx.Reg) {
+	lane := k.And(t, 31)
+	r := k.Add(k.Shl(k.Shr(t, 5), 4), k.And(lane, 15))
+	return k.Add(slab, k.Shl(r, 7)), k.Shl(k.Xor(k.Shr(lane, 4), k.And(lane, 7)), 4)
+}
+
+// pack rounds columns 16·q to 16·q+15 of accumulators to bf16, in the order of stmatrix.x4.
+func pack(k *ptx.Kernel, acc ptx.Acc, q int) []ptx.Reg {
+	out := make([]ptx.Reg, 4)
+	for i := range out {
+		out[i] = k.PackBF16(acc.Regs[8*q+2*i], acc.Regs[8*q+2*i+1])
+	}
+	return out
+}
+
+// Tile writes acc to the 64 rows from row and its columns from col; what lies outside the matrix is dropped.
+func (s *Store) Tile(acc ptx.Acc, row, col ptx.Reg) {
+	k := s.k
+	for slab := range acc.N / 64 {
+		side := slab % 2 * slabBytes
+		k.Comment("columns %d to %d", 64*slab, 64*slab+63)
+		inFlight := 1
+		if slab == 0 && acc.N/64%2 == 1 {
+			inFlight = 0 // the slab before this one left from the same side
+		}
+		k.When(s.leads).BulkWaitRead(inFlight)
+		k.SyncNamed(s.barrier, 128)
+		for q := range 4 {
+			at := k.Add(s.row, k.Xor(s.chunk, 32*q))
+			k.StMatrix(false, at.At(side), pack(k, acc, 4*slab+q)...)
+		}
+		k.FenceProxyAsync(false)
+		k.SyncNamed(s.barrier, 128)
+		to := k.Add(col, 64*slab)
+		k.When(s.leads).TMAStore(s.m, s.mine.At(side), to, row)
+		k.When(s.leads).BulkCommit()
+	}
+}
+
+// Drain waits until everything is written: a block's shared memory must outlive the copies from it.
+func (s *Store) Drain() { s.k.When(s.leads).BulkWait(0) }
