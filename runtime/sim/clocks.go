@@ -166,6 +166,9 @@ func (m *Machine) newDomain(work *Work, c *cluster, ctas, warps int, places bool
 	if places {
 		per += asyncPlaces
 	}
+	if m.races && int(m.nextAgent)+ctas*per > agentMask {
+		panic(&Error{Kind: Limit, Warp: -1, Lane: -1, Msg: "more warps than the race checker can tell apart before the host waits"})
+	}
 	d := &domain{base: m.nextAgent, n: ctas * per, per: per, warps: warps, work: work, cluster: c}
 	d.places = make([]uint32, ctas*asyncPlaces)
 	m.nextAgent += uint32(d.n)

@@ -98,8 +98,8 @@ func mulFloats(d, a, b int) func(*warp, uint32) {
 	}
 }
 
-// fmaLanes computes in float64, where the product is exact; the sum's second rounding can go wrong only if its last 29 bits
-// are exactly half a unit, or where the result is subnormal: then the slow way.
+// fmaLanes computes in float64, where the product is exact. The sum's second rounding can go wrong only if it was inexact and
+// its last 29 bits are exactly half a unit, or where the result is subnormal or not finite: then the slow way.
 //
 //go:noinline
 func fmaLanes(d, a, b, c int) func(*warp, uint32) {
@@ -109,9 +109,11 @@ func fmaLanes(d, a, b, c int) func(*warp, uint32) {
 			if m>>i&1 == 0 {
 				continue
 			}
-			s := float64(math.Float32frombits(x[i]))*float64(math.Float32frombits(y[i])) + float64(math.Float32frombits(z[i]))
+			p := float64(math.Float32frombits(x[i])) * float64(math.Float32frombits(y[i]))
+			q := float64(math.Float32frombits(z[i]))
+			s := p + q
 			u := math.Float64bits(s)
-			if e := u >> 52 & 0x7FF; u&0x1FFFFFFF == 0x10000000 || e < 1023-126 || e == 0x7FF {
+			if u<<35 == 1<<63 && inexact(p, q, s) || u<<1-normal32<<53 >= (0x7FF-normal32)<<53 {
 				r[i] = arith.FMA32(x[i], y[i], z[i])
 				continue
 			}
@@ -119,4 +121,13 @@ func fmaLanes(d, a, b, c int) func(*warp, uint32) {
 		}
 		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&w.def[c]&m
 	}
+}
+
+// normal32 is the float64 exponent field of the smallest normal float32.
+const normal32 = 1023 - 126
+
+// inexact tells whether s is not exactly p + q (Knuth's two-sum).
+func inexact(p, q, s float64) bool {
+	t := s - p
+	return (p-(s-t))+(q-t) != 0
 }

@@ -241,6 +241,7 @@ func (c *cta) warpDone(w *warp) {
 	}
 	c.checkExit()
 	c.exited = true
+	c.warps = nil
 	c.release()
 	g := c.grid
 	g.running--

@@ -160,9 +160,8 @@ func (m *Machine) Free(address uint64) error {
 		return setupError("free of %#x, which is no allocation", address)
 	}
 	mem.freed = true
-	m.heap.used[mem.gpu] -= int64(len(mem.data))
-	mem.def, mem.cells, mem.parts, mem.sync = nil, nil, nil, nil
-	mem.data = mem.data[:len(mem.data):len(mem.data)]
+	m.heap.used[mem.gpu] -= int64(mem.size)
+	mem.data, mem.def, mem.cells, mem.parts, mem.sync = nil, nil, nil, nil, nil
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -328,6 +329,25 @@ func TestCounters(t *testing.T) {
 	}
 	if n.Sectors() != 18 {
 		t.Errorf("%v sectors a request", n.Sectors())
+	}
+}
+
+// setmaxnreg with 288 threads: ptxas gives them 168 registers each, which two warpgroups of 232 cannot share. Hardware hangs.
+func TestRegisterPool(t *testing.T) {
+	text := head + ".visible .entry k()\n.maxntid 384\n{\n.reg .b32 %r<2>;\n.reg .pred %p;\nmov.u32 %r0, %tid.x;\nsetp.ge.u32 %p, %r0, 256;\n@%p bra P;\n" +
+		"setmaxnreg.inc.sync.aligned.u32 232;\nret;\nP:\nsetmaxnreg.dec.sync.aligned.u32 40;\nret;\n}\n"
+	for _, c := range []struct{ bound, threads int }{{384, 384}, {384, 288}, {288, 288}} {
+		m := New(Config{})
+		l := launch(load(t, m, 0, strings.Replace(text, "384", strconv.Itoa(c.bound), 1)), "k")
+		l.Block[0] = c.threads
+		_, err := m.Launch(l)
+		if c.threads == 384 {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		wantKind(t, err, Deadlock, "registers are wanted")
 	}
 }
 

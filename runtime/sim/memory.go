@@ -17,6 +17,7 @@ type memory struct {
 
 	gpu   int
 	name  string
+	size  int // kept when the memory is freed
 	freed bool
 	sync  map[int]*published // release patterns by byte offset
 
@@ -28,7 +29,7 @@ type memory struct {
 const poison = 0xC7
 
 func newMemory(base uint64, size int, name string) *memory {
-	m := &memory{base: base, data: make([]byte, size), name: name}
+	m := &memory{base: base, data: make([]byte, size), size: size, name: name}
 	m.reset()
 	return m
 }
@@ -174,7 +175,7 @@ func (h *heap) find(a uint64) (m *memory, inside bool) {
 		return nil, false
 	}
 	m = h.sorted[lo-1]
-	return m, a-m.base < uint64(len(m.data)) && !m.freed
+	return m, a-m.base < uint64(m.size) && !m.freed
 }
 
 // outside says what an address that belongs to no allocation is near to.
@@ -183,12 +184,12 @@ func (h *heap) outside(a uint64, n int) string {
 	switch {
 	case m == nil:
 		return fmt.Sprintf("%d bytes at %#x, which nothing allocated", n, a)
-	case m.freed && a-m.base < uint64(len(m.data)):
+	case m.freed && a-m.base < uint64(m.size):
 		return fmt.Sprintf("%d bytes at %#x: %s was freed", n, a, m.name)
-	case a-m.base < uint64(len(m.data)):
-		return fmt.Sprintf("%d bytes at %s cross the end of its %d bytes", n, m.describe(int(a-m.base)), len(m.data))
-	case a-m.base < uint64(len(m.data))+1<<24:
-		return fmt.Sprintf("%d bytes at %#x, %d bytes after the end of %s (%d bytes)", n, a, a-m.base-uint64(len(m.data)), m.name, len(m.data))
+	case a-m.base < uint64(m.size):
+		return fmt.Sprintf("%d bytes at %s cross the end of its %d bytes", n, m.describe(int(a-m.base)), m.size)
+	case a-m.base < uint64(m.size)+1<<24:
+		return fmt.Sprintf("%d bytes at %#x, %d bytes after the end of %s (%d bytes)", n, a, a-m.base-uint64(m.size), m.name, m.size)
 	}
 	return fmt.Sprintf("%d bytes at %#x, which nothing allocated", n, a)
 }

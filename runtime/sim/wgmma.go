@@ -37,6 +37,7 @@ type product struct {
 	form    *wgmmaForm
 	op      *operation
 	warps   [4]*warp
+	regs    [4]*activation // of the warps
 	arrived int
 	descA   uint64
 	descB   uint64
@@ -148,7 +149,7 @@ func (w *warp) issue(f *wgmmaForm, m uint32) {
 	} else if p.form != f || p.descB != w.uniform64(f.descB) || len(f.a) == 0 && p.descA != w.uniform64(f.descA) || p.add != w.uniformPredicate(f) {
 		w.fault(Divergence, -1, "the warps of the warpgroup do not execute the same wgmma with the same operands")
 	}
-	p.warps[w.id%4] = w
+	p.warps[w.id%4], p.regs[w.id%4] = w, w.cur.act
 	p.arrived++
 	w.own(f, 1)
 	w.wgmma.open = append(w.wgmma.open, p)
@@ -340,8 +341,8 @@ func (p *product) run() {
 // 16w + g + 8·((i/2) mod 2), column 8·(i/4) + 2q + (i mod 2).
 func (p *product) accumulators(d []uint32, write bool) {
 	f := p.form
-	for wi, w := range p.warps {
-		v := w.base.v
+	for wi, regs := range p.regs {
+		v := regs.v
 		for i, r := range f.d {
 			x := (*vec32)(v[r])
 			col := 8*(i/4) + i%2
@@ -361,9 +362,9 @@ func (p *product) accumulators(d []uint32, write bool) {
 // loadRegisters reads A from registers: register i of lane 4g + q holds row 16w + g + 8·(i mod 2), word q + 4·(i/2).
 func (p *product) loadRegisters(a *arith.Operand) {
 	per := 4 / elemOf(p.form.elem).Bytes()
-	for wi, w := range p.warps {
+	for wi, regs := range p.regs {
 		for i, r := range p.form.a {
-			x := (*vec32)(w.base.v[r])
+			x := (*vec32)(regs.v[r])
 			for lane := range x {
 				a.LoadWord(16*wi+lane/4+8*(i%2), per*(lane%4+4*(i/2)), x[lane])
 			}
