@@ -2,6 +2,7 @@ package driver
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 )
 
@@ -16,6 +17,15 @@ type Launch struct {
 	Cluster  Dim  // CTAs of a cluster, dividing the grid, at most 8 in all; zero without clusters
 	Overlap  bool // may start before the kernel before it in the stream has ended: programmatic dependent launch
 	Params   Params
+}
+
+// Check returns an error when the launch gives the kernel more or fewer bytes of parameters than it has. CUDA
+// counts what is left to the alignment of a tensor map as part of the last parameter, so there is no one size.
+func (l *Launch) Check() error {
+	if f := l.Function; len(l.Params) > f.ParamBytes || len(l.Params) <= f.ParamLast {
+		return &Error{Message: fmt.Sprintf("kernel %s has %d bytes of parameters and the launch gives %d", f.Name, f.ParamBytes, len(l.Params))}
+	}
+	return nil
 }
 
 // Params are the parameters of a kernel, one after another, each at a multiple of its alignment: PTX's layout.

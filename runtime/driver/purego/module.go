@@ -62,7 +62,7 @@ func (d *device) Unload(m driver.Module) error {
 }
 
 func (d *device) Function(m driver.Module, name string, shared int) (*driver.Function, error) {
-	f := &driver.Function{Name: name, Shared: shared}
+	f := &driver.Function{Name: name, Shared: shared, ParamLast: -1}
 	if r := call(d.ModuleGetFunction, uintptr(unsafe.Pointer(&f.Handle)), uintptr(m), uintptr(unsafe.Pointer(cString(name)))); r != 0 {
 		return nil, d.failed("cuModuleGetFunction "+name, r)
 	}
@@ -92,7 +92,7 @@ func (d *device) Function(m driver.Module, name string, shared int) (*driver.Fun
 		if r != 0 {
 			return nil, d.failed("cuFuncGetParamInfo "+name, r)
 		}
-		f.ParamBytes = int(offset + size)
+		f.ParamBytes, f.ParamLast = int(offset+size), int(offset)
 	}
 }
 

@@ -45,8 +45,8 @@ func (s *stream) do(function uintptr, n int) result {
 
 func (s *stream) Launch(l *driver.Launch) error {
 	f := l.Function
-	if len(l.Params) != f.ParamBytes {
-		return &driver.Error{Message: fmt.Sprintf("kernel %s has %d bytes of parameters and the launch gives %d", f.Name, f.ParamBytes, len(l.Params))}
+	if err := l.Check(); err != nil {
+		return err
 	}
 	c := &s.config
 	c.grid, c.block, c.shared, c.count = l.Grid, l.Block, uint32(f.Shared), 0

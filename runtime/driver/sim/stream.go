@@ -68,8 +68,8 @@ func (s *stream) Launch(l *driver.Launch) error {
 	if err != nil {
 		return err
 	}
-	if len(l.Params) != f.ParamBytes {
-		return refuse("kernel %s has %d bytes of parameters and the launch gives %d", f.Name, f.ParamBytes, len(l.Params))
+	if err := l.Check(); err != nil {
+		return err
 	}
 	if l.Cluster != (driver.Dim{}) && slices.Contains(l.Cluster[:], 0) {
 		return refuse("kernel %s in clusters of %v", f.Name, l.Cluster)
