@@ -19,10 +19,10 @@ func tileKernel() string {
 		acc = append(acc, fmt.Sprintf("%%f%d", i))
 	}
 	list := "{" + strings.Join(acc, ", ") + "}"
-	p("%s.extern .shared .align 1024 .b8 tile[];", head)
+	p("%s.extern .shared .align 1024 .b8 slices[];", head)
 	p(".visible .entry tile(.param .align 64 .b8 a[128], .param .align 64 .b8 b[128], .param .u64 c)\n.maxntid 256\n{")
 	p(".reg .b32 %%r<20>;\n.reg .b64 %%rd<12>;\n.reg .f32 %%f<64>;\n.reg .pred %%p<4>;\n.shared .align 8 .b64 full[4];")
-	p("mov.u32 %%r0, %%tid.x;\nmov.u32 %%r1, tile;\nmov.u32 %%r2, full;\nsetp.ne.u32 %%p0, %%r0, 0;\n@%%p0 bra READY;")
+	p("mov.u32 %%r0, %%tid.x;\nmov.u32 %%r1, slices;\nmov.u32 %%r2, full;\nsetp.ne.u32 %%p0, %%r0, 0;\n@%%p0 bra READY;")
 	for s := range 4 {
 		p("mbarrier.init.shared::cta.b64 [%%r2+%d], 1;", 8*s)
 	}
@@ -85,7 +85,7 @@ func runTile(t testing.TB, c Config) (out []byte, a, b []float64) {
 		bench.StartTimer()
 		defer bench.StopTimer()
 	}
-	n, err := m.Launch(Launch{Program: p, Entry: "tile", Grid: [3]int{1, 1, 1}, Block: [3]int{256, 1, 1}, SharedBytes: 131072, Params: params})
+	n, err := m.Launch(Launch{Program: p, Entry: "tile", Grid: [3]int{1, 1, 1}, Block: [3]int{256, 1, 1}, SharedBytes: 131072 + 1024, Params: params})
 	if err != nil {
 		t.Fatal(err)
 	}
