@@ -195,14 +195,14 @@ func fuseExpertSum(g *ir.Graph) *ir.Graph {
 			r.Copy(n)
 			return
 		}
-		offsets, pairs, slots, w, residual, count := n.In[1], n.In[2], n.In[3], n.In[4], n.In[5], n.In[6]
+		offsets, slots, w, residual, count := n.In[1], n.In[3], n.In[4], n.In[5], n.In[6]
 		switch rows := n.In[0].Def; {
 		case is(rows, "grouped_linear"):
 			r.Emit(n, op("grouped_linear_unpermute"), nil,
-				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, pairs, slots, w, residual, count})...)
+				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, slots, w, residual, count})...)
 		case is(rows, "grouped_linear_dgrad") && w == nil:
 			r.Emit(n, op("grouped_linear_dgrad_unpermute"), nil,
-				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, pairs, slots, residual, count})...)
+				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, slots, residual, count})...)
 		default:
 			r.Copy(n)
 		}
@@ -258,7 +258,7 @@ func fuseCrossEntropy(g *ir.Graph) *ir.Graph {
 
 // residualOperand gives, by operation, the operand that is added to result 0.
 var residualOperand = map[string]int{"linear": 3, "linear_dgrad": 2, "rms_norm_grad": 4, "unpermute": 5,
-	"grouped_linear_unpermute": 6, "grouped_linear_dgrad_unpermute": 5, "combine": 4}
+	"grouped_linear_unpermute": 5, "grouped_linear_dgrad_unpermute": 4, "combine": 4}
 
 // fuseResidual: a sum moves into the operation that computes one of its terms, if the other term is there by
 // then.

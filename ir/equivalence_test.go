@@ -126,8 +126,8 @@ func equivalences() []equivalence {
 			x, down := f.rows("x", pairs.Type.Shape[0], offsets, 3), f.random("down", offsets.Type.Dim(0)-1, 4, 3)
 			w, residual, count := f.tokens("w", slots, 2), f.tokens("residual", slots, 4), f.Lookup("received")
 			d := f.GroupedLinear("d", x, down, offsets)
-			return append(f.Op(groupedLinearUnpermute, "y", nil, x, down, offsets, pairs, slots, w, residual, count),
-					f.Op(groupedLinearUnpermute, "y1", nil, x, down, offsets, pairs, slots, nil, nil, count)...),
+			return append(f.Op(groupedLinearUnpermute, "y", nil, x, down, offsets, slots, w, residual, count),
+					f.Op(groupedLinearUnpermute, "y1", nil, x, down, offsets, slots, nil, nil, count)...),
 				append(f.Op(unpermute, "z", k, d, offsets, pairs, slots, w, residual, count),
 					f.Op(unpermute, "z1", k, d, offsets, pairs, slots, nil, nil, count)...)
 		})
@@ -136,7 +136,7 @@ func equivalences() []equivalence {
 			dy, w := f.rows("dy", pairs.Type.Shape[0], offsets, 4), f.random("w", offsets.Type.Dim(0)-1, 4, 3)
 			residual, count := f.tokens("residual", slots, 3), f.Lookup("received")
 			dx := f.Op(groupedLinearDGrad, "dx", k, dy, w, offsets, nil)[0]
-			return f.Op(groupedLinearDGradUnpermute, "y", nil, dy, w, offsets, pairs, slots, residual, count),
+			return f.Op(groupedLinearDGradUnpermute, "y", nil, dy, w, offsets, slots, residual, count),
 				f.Op(unpermute, "z", k, dx, offsets, pairs, slots, nil, residual, count)
 		})
 		one("swiglu_unpermute_grad", name, func(f *fixture) (got, want []*Value) {

@@ -5,13 +5,12 @@ import "fmt"
 // groupedLinearUnpermute is unpermute ∘ grouped_linear: the down projections of a token's experts, added up without
 // standing anywhere row by row:
 //
-//	y_TN[t] = (residual_TN[t] +) Σ_i weights_TK[pairs_R[i]] · (x_RF[i] · w_LNF[e]ᵀ)     over the rows i of token t, i of expert e
+//	y_TN[t] = (residual_TN[t] +) Σ_j weights_TK[t,j] · (x_RF[i] · w_LNF[e]ᵀ)     with i = slots_TK[t,j], a row of expert e
 //
-// Row i is of token pairs_R[i]/K; without weights every weight is 1. slots says how many tokens there are, and with
-// tokens received from other ranks count_1 how many of them exist, as in unpermute.
+// Choices without a row, missing weights and count are as in unpermute.
 var groupedLinearUnpermute = &Op{
 	Name:     "grouped_linear_unpermute",
-	Operands: []string{"x", "w", "offsets", "pairs", "slots", "weights?", "residual?", "count?"},
+	Operands: []string{"x", "w", "offsets", "slots", "weights?", "residual?", "count?"},
 	Results:  []string{"y"},
 	Infer: func(n *Node) ([]Type, error) {
 		_, out, in, err := experts(n, 1)
@@ -22,26 +21,26 @@ var groupedLinearUnpermute = &Op{
 		if err != nil {
 			return nil, err
 		}
-		t, k, _ := indexMatrix(n, 4)
+		t, k, _ := indexMatrix(n, 3)
 		return []Type{y}, n.wantAll(append(want, Bounded(F32, t, k), y, Fixed(I32, 1))...)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		w, outs := in[1], in[1].Type.Dim(1)
-		sumRows(n, in, out[0], in[5], in[6], in[7], func(e, i, j int) float64 {
+		sumRows(in, out[0], in[4], in[5], in[6], func(e, i, j int) float64 {
 			return dot(in[0].Row(i), w.Row(e*outs+j))
 		})
 	},
 	Cost:    groupedUnpermuteCost,
-	InPlace: [][2]int{{0, 6}},
+	InPlace: [][2]int{{0, 5}},
 }
 
 // groupedLinearDGradUnpermute is unpermute ∘ grouped_linear_dgrad, the gradient of tokens that were gathered for
 // their experts:
 //
-//	dx_TF[t] = (residual_TF[t] +) Σ_i dy_RN[i] · w_LNF[e]     over the rows i of token t, i of expert e
+//	dx_TF[t] = (residual_TF[t] +) Σ_j dy_RN[i] · w_LNF[e]     with i = slots_TK[t,j], a row of expert e
 var groupedLinearDGradUnpermute = &Op{
 	Name:     "grouped_linear_dgrad_unpermute",
-	Operands: []string{"dy", "w", "offsets", "pairs", "slots", "residual?", "count?"},
+	Operands: []string{"dy", "w", "offsets", "slots", "residual?", "count?"},
 	Results:  []string{"dx"},
 	Infer: func(n *Node) ([]Type, error) {
 		_, out, in, err := experts(n, 1)
@@ -56,7 +55,7 @@ var groupedLinearDGradUnpermute = &Op{
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		w, outs := in[1], in[1].Type.Dim(1)
-		sumRows(n, in, out[0], nil, in[5], in[6], func(e, i, j int) float64 {
+		sumRows(in, out[0], nil, in[4], in[5], func(e, i, j int) float64 {
 			sum := 0.0
 			for o, g := range in[0].Row(i) {
 				sum += g * w.Row(e*outs + o)[j]
@@ -65,43 +64,47 @@ var groupedLinearDGradUnpermute = &Op{
 		})
 	},
 	Cost:    groupedUnpermuteCost,
-	InPlace: [][2]int{{0, 5}},
+	InPlace: [][2]int{{0, 4}},
 }
 
 // summed returns the type of rows that a grouped product from `in` to `out` columns adds up for the tokens behind
-// slots, operand 4, and the types that operands 0 to 4 must have.
+// slots, operand 3, and the types that operands 0 to 3 must have.
 func summed(n *Node, in, out int) (Type, []Type, error) {
-	r, cols, err := rowMatrix(n, 0)
+	_, cols, err := rowMatrix(n, 0)
 	if err == nil && cols != in {
 		err = fmt.Errorf("operand %s has %d columns, w wants %d", n.Op.Operands[0], cols, in)
 	}
 	if err != nil {
 		return Type{}, nil, err
 	}
-	t, _, err := indexMatrix(n, 4)
+	t, _, err := indexMatrix(n, 3)
 	if err != nil {
 		return Type{}, nil, err
 	}
 	l := n.In[1].Type.Dim(0)
-	return Bounded(F32, t, out),
-		[]Type{n.In[0].Type, n.In[1].Type, Fixed(I32, l+1), Bounded(I32, r), n.In[4].Type}, nil
+	return Bounded(F32, t, out), []Type{n.In[0].Type, n.In[1].Type, Fixed(I32, l+1), n.In[3].Type}, nil
 }
 
-// sumRows adds element (e, i, j) of every routed row i to its token, behind the residual.
-func sumRows(n *Node, in []*Tensor, y, weights, residual, count *Tensor, element func(e, i, j int) float64) {
-	tokens, k := y.Type.Dim(0), in[4].Type.Dim(1)
+// sumRows adds up, for every token, the rows behind its slots; element is column j of row i, of expert e.
+func sumRows(in []*Tensor, y, weights, residual, count *Tensor, element func(e, i, j int) float64) {
+	tokens, expert := y.Type.Dim(0), map[int]int{}
 	if count != nil {
 		tokens = count.Int(0)
 	}
-	if residual != nil {
-		copy(y.Data, residual.Data)
-	}
-	eachRoutedRow(in[2], func(e, i int) {
-		c := in[3].Int(i)
-		for j := range y.Row(c / k) {
-			y.Row(c / k)[j] += weight(weights, c/k, c%k) * element(e, i, j)
+	eachRoutedRow(in[2], func(e, i int) { expert[i] = e })
+	for t := range tokens {
+		if residual != nil {
+			copy(y.Row(t), residual.Row(t))
 		}
-	})
+		for c, slot := range in[3].Row(t) {
+			if slot < 0 {
+				continue
+			}
+			for j := range y.Row(t) {
+				y.Row(t)[j] += weight(weights, t, c) * element(expert[int(slot)], int(slot), j)
+			}
+		}
+	}
 	poison(y, tokens)
 }
 

@@ -153,10 +153,10 @@ input x f32[5 5]
 		{"y = swiglu(x, _)", "operand gu has type f32[5 5], which has no halves"},
 		{"y = unpermute(f, o, i, m, _, _, _) {top_k=3}", "operand slots has type i32[4 2], top_k is 3"},
 		{"y = unpermute(f, o, r, m, _, _, _) {top_k=2}", "operand pairs has type i32[8], want i32[4]"},
-		{"y = grouped_linear_unpermute(x, w, o, i, m, _, _, _)", "operand x has 5 columns, w wants 6"},
-		{"y = grouped_linear_unpermute(f, w, o, r, m, _, _, _)", "operand pairs has type i32[8], want i32[4]"},
-		{"y = grouped_linear_unpermute(f, w, o, i, m, f, _, _)", "operand weights? has type f32[4 6], want f32[4 2]"},
-		{"y = grouped_linear_dgrad_unpermute(f, w, o, i, m, _, _)", "operand dy has 6 columns, w wants 4"},
+		{"y = grouped_linear_unpermute(x, w, o, m, _, _, _)", "operand x has 5 columns, w wants 6"},
+		{"y = grouped_linear_unpermute(f, w, r, m, _, _, _)", "operand offsets has type i32[8], want i32[4]"},
+		{"y = grouped_linear_unpermute(f, w, o, m, f, _, _)", "operand weights? has type f32[4 6], want f32[4 2]"},
+		{"y = grouped_linear_dgrad_unpermute(f, w, o, m, _, _)", "operand dy has 6 columns, w wants 4"},
 		{"y = cross_entropy(f, m, record)", "operand targets has type i32[4 2], want i32[4]"},
 		{"y = linear_cross_entropy_eval(f, x, i, record)", "operand w has type f32[5 5], want 6 columns"},
 		{"y = slice_rows(f, one) {rows=0}", "result y would have type f32[0 6]"},
@@ -191,15 +191,14 @@ input tokens i32[8]
 input source i32[<=32~12]
 input received i32[1]
 input position i32[8 4]
-input pairs i32[<=64~20]
 input slots i32[<=32~12 2]
 linear = linear(x, w, _, _)
 o, lse = attention(qkv, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
 dqkv = attention_grad(o, qkv, o, lse, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
 grouped = grouped_linear(xr, we, offsets, _) {top_k=0}
 dwe = grouped_linear_wgrad(grouped, xr, offsets, _, _, _, _) {top_k=0}
-summed = grouped_linear_unpermute(xr, we, offsets, pairs, slots, _, _, received)
-dx = grouped_linear_dgrad_unpermute(grouped, we, offsets, pairs, slots, _, received)
+summed = grouped_linear_unpermute(xr, we, offsets, slots, _, _, received)
+dx = grouped_linear_dgrad_unpermute(grouped, we, offsets, slots, _, received)
 emb = embedding(tokens, w) {padding=-1}
 sent = dispatch(x, source, received, position)
 sum = all_reduce(x)
@@ -220,8 +219,8 @@ sum = all_reduce(x)
 		{"grouped", Cost{FLOPs: 2 * 20 * 6 * 16, Bytes: 4 * (20*16 + 4*6*16 + 5 + 20*6)}},
 		{"dwe", Cost{FLOPs: 2 * 20 * 6 * 16, Bytes: 4 * (20*6 + 20*16 + 5 + 4*6*16)}},
 		// 20 expected rows for 12 expected tokens; every element of a row is weighted and added.
-		{"summed", Cost{FLOPs: 2*20*6*16 + 2*20*6, Bytes: 4 * (20*16 + 4*6*16 + 5 + 20 + 12*2 + 1 + 12*6)}},
-		{"dx", Cost{FLOPs: 2*20*6*16 + 2*20*16, Bytes: 4 * (20*6 + 4*6*16 + 5 + 20 + 12*2 + 1 + 12*16)}},
+		{"summed", Cost{FLOPs: 2*20*6*16 + 2*20*6, Bytes: 4 * (20*16 + 4*6*16 + 5 + 12*2 + 1 + 12*6)}},
+		{"dx", Cost{FLOPs: 2*20*6*16 + 2*20*16, Bytes: 4 * (20*6 + 4*6*16 + 5 + 12*2 + 1 + 12*16)}},
 		// The table is read where it is used.
 		{"emb", Cost{Bytes: 4 * (8 + 2*8*16)}},
 		// Of 12 expected rows three quarters come from other ranks.

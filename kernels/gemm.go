@@ -67,15 +67,15 @@ var groupedLinearWGrad = &Kernel{
 var groupedLinearUnpermute = &Kernel{
 	Name: "host.GroupedLinearUnpermute", Op: "grouped_linear_unpermute",
 	Call: func(l *ir.Launch) []Arg {
-		w, slots := dims(l.In[1]), dims(l.In[4])
-		return args(pool, slots[0], slots[1], w[0], w[1], w[2], in(7), in(2), in(3), in(0), in(1), in(5), in(6), out(0))
+		w, slots := dims(l.In[1]), dims(l.In[3])
+		return args(pool, slots[0], slots[1], w[0], w[1], w[2], in(6), in(2), in(3), in(0), in(1), in(4), in(5), out(0))
 	},
 }
 
 var groupedLinearDGradUnpermute = &Kernel{
 	Name: "host.GroupedLinearDGradUnpermute", Op: "grouped_linear_dgrad_unpermute",
 	Call: func(l *ir.Launch) []Arg {
-		w, slots := dims(l.In[1]), dims(l.In[4])
-		return args(pool, slots[0], slots[1], w[0], w[1], w[2], in(6), in(2), in(3), in(0), in(1), in(5), out(0))
+		w, slots := dims(l.In[1]), dims(l.In[3])
+		return args(pool, slots[0], slots[1], w[0], w[1], w[2], in(5), in(2), in(3), in(0), in(1), in(4), out(0))
 	},
 }

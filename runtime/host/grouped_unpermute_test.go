@@ -38,6 +38,14 @@ func TestGroupedUnpermute(t *testing.T) {
 	})
 }
 
+// Rows that do not fit into the shared buffer are added up piece by piece.
+func TestGroupedUnpermuteInPieces(t *testing.T) {
+	const wide = sharedFloats / 16
+	r := newRouting(onePool(t), 20, 2, 3, func(r *rand.Rand) int32 { return r.Int32N(3) }) // 40 rows
+	testTokenSums(t, "many columns", r, wide, 1, true, true, false)
+	testTokenSums(t, "many columns of the gradient", r, 1, wide, true, false, false)
+}
+
 // testTokenSums checks a product and its twin, the one with weights, against plain sums in float64.
 func testTokenSums(t *testing.T, what string, r routing, n, k int, weighted, residual, part bool) {
 	const spare = 3 // rows past the count
@@ -99,17 +107,17 @@ func testTokenSums(t *testing.T, what string, r routing, n, k int, weighted, res
 			copy(dx[:tokens*k], dxStart)
 			addY, addDx = y, dx
 		}
-		GroupedLinearUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.pairs, x, w, weights, addY, y)
+		GroupedLinearUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.slots, x, w, weights, addY, y)
 		// Each element is at most r.k sums of k terms, one after the other; the weight, the sum of two and the
 		// reference's own product round once more a row.
 		checkSums(t, "GroupedLinearUnpermute "+what, y[:tokens*n], wantY, r.k*(k+3))
 		wantBits(t, "rows past the count", y[tokens*n:], filled((r.t-tokens)*n, 8))
-		GroupedLinearDGradUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.pairs, dy, w, addDx, dx)
+		GroupedLinearDGradUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.slots, dy, w, addDx, dx)
 		checkSums(t, "GroupedLinearDGradUnpermute "+what, dx[:tokens*k], wantDx, r.k*(n+3))
 		wantBits(t, "rows past the count", dx[tokens*k:], filled((r.t-tokens)*k, 8))
 		if residual { // standing apart
 			z := filled(r.t*n, 8)
-			GroupedLinearUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.pairs, x, w, weights, yStart, z)
+			GroupedLinearUnpermute(p, r.t, r.k, r.l, n, k, count, r.offsets, r.slots, x, w, weights, yStart, z)
 			wantBits(t, "residual apart", z, y)
 		}
 		return append(y, dx...)
@@ -134,14 +142,14 @@ func BenchmarkGroupedUnpermute(b *testing.B) {
 				run  func()
 			}{
 				{"at_once", func() {
-					GroupedLinearUnpermute(p, s.t, s.topk, s.l, s.n, s.k, nil, r.offsets, r.pairs, x, w, r.w, residual, y)
+					GroupedLinearUnpermute(p, s.t, s.topk, s.l, s.n, s.k, nil, r.offsets, r.slots, x, w, r.w, residual, y)
 				}},
 				{"in_two", func() {
 					GroupedLinear(p, s.l, s.n, s.k, r.offsets, nil, s.topk, x, w, rows)
 					Unpermute(p, s.t, s.topk, s.n, nil, r.slots, r.w, rows, residual, y)
 				}},
 				{"grad_at_once", func() {
-					GroupedLinearDGradUnpermute(p, s.t, s.topk, s.l, s.n, s.k, nil, r.offsets, r.pairs, dy, w, nil, dx)
+					GroupedLinearDGradUnpermute(p, s.t, s.topk, s.l, s.n, s.k, nil, r.offsets, r.slots, dy, w, nil, dx)
 				}},
 				{"grad_in_two", func() {
 					GroupedLinearDGrad(p, s.l, s.n, s.k, r.offsets, nil, s.topk, dy, w, dxRows)

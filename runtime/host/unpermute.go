@@ -4,33 +4,44 @@ package host
 // order; slots of −1 are skipped, so a token without slots gets its residual, or zeros. residual nil: none, or y itself;
 // w nil: weights of 1. rows nil: all t tokens, else only the first rows[0] are computed.
 func Unpermute(p *Pool, t, k, d int, rows, slots []int32, w, x, residual, y []float32) {
-	mustLen("Unpermute", "slots", slots, t*k)
-	mustLen("Unpermute", "y", y, t*d)
-	if w != nil {
-		mustLen("Unpermute", "w", w, t*k)
-	}
-	if residual != nil {
-		mustLen("Unpermute", "residual", residual, t*d)
-	}
+	mustBeUnpermuted("Unpermute", t, k, d, slots, w, residual, y)
 	if rows != nil {
 		t = int(rows[0])
 	}
+	sumSlots(p, t, k, d, slots, 0, len(x)/d, w, x, residual, y)
+}
+
+// mustBeUnpermuted checks what tokens have of a sum over slots.
+func mustBeUnpermuted(kernel string, t, k, d int, slots []int32, w, residual, y []float32) {
+	mustLen(kernel, "slots", slots, t*k)
+	mustLen(kernel, "y", y, t*d)
+	if w != nil {
+		mustLen(kernel, "w", w, t*k)
+	}
+	if residual != nil {
+		mustLen(kernel, "residual", residual, t*d)
+	}
+}
+
+// sumSlots is Unpermute for the slots first..end alone, the rows of which stand in x.
+func sumSlots(p *Pool, t, k, d int, slots []int32, first, end int, w, x, residual, y []float32) {
 	forRows(p, t, k*d, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			out := y[i*d : (i+1)*d]
 			empty := residual == nil
-			if !empty {
+			if !empty && &residual[0] != &y[0] {
 				copy(out, residual[i*d:(i+1)*d])
 			}
 			for c := i * k; c < (i+1)*k; c++ {
-				if slots[c] < 0 {
+				slot := int(slots[c])
+				if slot < first || slot >= end {
 					continue
 				}
 				weight := float32(1)
 				if w != nil {
 					weight = w[c]
 				}
-				row := x[int(slots[c])*d:][:d]
+				row := x[(slot-first)*d:][:d]
 				if empty {
 					scale(weight, row, out)
 				} else {
