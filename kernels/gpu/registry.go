@@ -3,6 +3,7 @@ package gpu
 // families is the registry, sorted by name.
 var families = []Family{
 	gemm,
+	groupedGEMM,
 	rmsNorm,
 	rmsNormGradFamily,
 }

@@ -26,6 +26,9 @@ func (k *Kernel) CpAsyncCommit() { k.emit("cp.async.commit_group") }
 // CpAsyncWait waits until at most n of this thread's newest groups are under way.
 func (k *Kernel) CpAsyncWait(n int) { k.emit("cp.async.wait_group", fmt.Sprint(n)) }
 
+// CpAsyncWaitAll waits for all of this thread's copies: a thread must not end before them.
+func (k *Kernel) CpAsyncWaitAll() { k.emit("cp.async.wait_all") }
+
 // CpAsyncArrive lets the copies of this thread arrive at a barrier when they are done. The barrier's count includes the
 // arrival.
 func (k *Kernel) CpAsyncArrive(barrier Addr) {

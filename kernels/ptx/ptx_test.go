@@ -211,6 +211,7 @@ func async(m *ptx.Module) {
 		k.CpAsync(plain.At(4), p.At(4), 4, 4)
 		k.CpAsyncCommit()
 		k.CpAsyncWait(0)
+		k.CpAsyncWaitAll()
 		k.CpAsyncArrive(full.At(8))
 	}, func() {
 		k.TakeRegisters(232, 2)
