@@ -19,12 +19,25 @@ type constant struct {
 	vector  unsafe.Pointer // of an immediate, shared by all warps
 }
 
-// layout gives registers slots and variables offsets; it comes before any function is lowered, since calls look at
+// layout gives the registers in use slots and variables offsets; it comes before any function is lowered, since calls look at
 // their callee's layout. Shared variables are placed from offset shared on; the end of them is returned.
 func (f *Function) layout(shared int) int {
 	f.predicates = predFirst
+	used := make([]bool, len(f.regs))
+	for i := range f.code {
+		in := &f.code[i]
+		for _, r := range registersOf(in.args, nil) {
+			used[r] = true
+		}
+		if in.guard >= 0 {
+			used[in.guard] = true
+		}
+	}
 	for i := range f.regs {
 		r := &f.regs[i]
+		if !used[i] {
+			continue
+		}
 		if r.typ.class == 'p' {
 			r.slot = f.predicates
 			f.predicates++

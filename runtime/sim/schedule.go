@@ -175,6 +175,9 @@ func (w *warp) hash() uint64 {
 	h := uint64(w.cur.mask)*31 + uint64(w.cur.pc)
 	mix := func(x uint64) { h = (h ^ x) * 0x9E3779B97F4A7C15; h ^= h >> 29 }
 	for _, r := range w.cur.act.f.regs {
+		if r.slot < 0 {
+			continue
+		}
 		if r.typ.class == 'p' {
 			mix(uint64(w.p[r.slot]))
 			continue

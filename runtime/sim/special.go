@@ -147,7 +147,7 @@ func (w *warp) address(s *symbol, a *activation) uint64 {
 func newRegisters(f *Function) *activation {
 	wide := make([]bool, f.slots)
 	for _, r := range f.regs {
-		if r.typ.class != 'p' {
+		if r.typ.class != 'p' && r.slot >= 0 {
 			wide[r.slot] = r.typ.bits == 64
 		}
 	}
