@@ -256,6 +256,8 @@ type clusterBarrier struct {
 	arrived int
 	known   published
 	last    published // of the completed phase
+	came    clock     // of all arrivals, relaxed ones too: what was done before, if not what is visible
+	passed  clock     // of the completed phase
 }
 
 func (c *cluster) liveWarps() int {
@@ -273,8 +275,9 @@ func (c *cluster) complete(m *Machine) {
 	}
 	b.phase++
 	b.arrived = 0
-	b.last = b.known
+	b.last, b.passed = b.known, b.came
 	b.known.clear()
+	b.came = clock{}
 	m.event()
 }
 
@@ -294,6 +297,7 @@ func (l *lowering) clusterBarrier() {
 				if !relaxed {
 					b.known.add(&w.actor)
 				}
+				b.came.joinOrSet(&w.actor.clock)
 				w.actor.tick()
 			}
 			w.cta.cluster.complete(w.cta.machine)
@@ -312,6 +316,7 @@ func (l *lowering) clusterBarrier() {
 		w.phase = 0
 		if w.cta.machine.races {
 			w.actor.join(&b.last.clock, &b.last.proxy)
+			w.passed.joinOrSet(&b.passed)
 		}
 		return true
 	}

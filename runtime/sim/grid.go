@@ -154,7 +154,8 @@ type cta struct {
 	barriers  [16]namedBarrier
 	registers int // in use by setmaxnreg's pool, of all threads
 	released  bool
-	places    int // next asynchronous place
+	places    int   // next asynchronous place
+	exit      clock // what its warps knew when they ended
 	products  []warpgroup
 }
 
@@ -233,6 +234,7 @@ func (c *cta) warpDone(w *warp) {
 	c.machine.events++
 	c.machine.progress++
 	w.checkExit()
+	c.exiting(w)
 	c.give(w.base)
 	c.left--
 	c.exitBarriers()
@@ -248,6 +250,7 @@ func (c *cta) warpDone(w *warp) {
 	c.cluster.left--
 	if c.cluster.left == 0 {
 		for _, o := range c.cluster.ctas {
+			o.checkRemote()
 			g.sharedMem = append(g.sharedMem, o.shared)
 		}
 	}

@@ -14,6 +14,7 @@ type mbarrier struct {
 	phase    int
 	known    published
 	done     [2]published // of completed phases, by parity
+	remote   []uint64     // epochs of arrivals from other CTAs
 	init     uint64       // epoch of its initialisation
 	by       *warp        // that initialised it
 	fenced   bool         // fence.mbarrier_init came after
@@ -164,6 +165,9 @@ func (l *lowering) arrive(spc space) {
 				w.addTx(b, i, int(w.value(n, i)))
 			} else if n >= 0 {
 				count = int(w.value(n, i))
+			}
+			if mem.cta != w.cta && w.cta.machine.races {
+				b.remember(w.actor.now | w.in.site)
 			}
 			state := uint64(b.phase)<<32 | uint64(b.pending)
 			w.arriveAt(b, i, off, count, drop, relaxed)
