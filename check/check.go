@@ -119,6 +119,9 @@ func (r *Result) File() string { return file(r.Kernel, r.Case) }
 // OK tells whether nothing was found.
 func (r *Result) OK() bool { return r.Failure == nil }
 
+// DefaultSeeds is under how many schedules the commands run a case unless told otherwise.
+const DefaultSeeds = 5
+
 // Options says how cases are checked.
 type Options struct {
 	Seeds     int          // schedules in the simulator, from 0 on
@@ -130,7 +133,7 @@ func Run(item Item, text string, o Options) *Result {
 	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "sim", Floor: item.Case.Floor.Bytes}
 	p, failure := build(item, text)
 	if failure == nil {
-		_, failure = r.simulate(p, o.Seeds)
+		_, failure = r.simulate(p, o.Seeds, 0)
 	}
 	if failure == nil {
 		failure = r.assemble(p.text, o.Assembler)

@@ -39,7 +39,7 @@ func verifyCommand() *cobra.Command {
 	flags := newFlagGroup("What is verified")
 	flags.flags.StringVar(&v.name, "case", "", "this case only")
 	flags.flags.StringVar(&v.device, "device", "sim", "where: sim, or gpu (with the large cases, and the bits of the simulator)")
-	flags.flags.IntVar(&v.seeds, "seeds", 3, "schedules in the simulator, from 0 on")
+	flags.flags.IntVar(&v.seeds, "seeds", check.DefaultSeeds, "schedules in the simulator, from 0 on")
 	flags.flags.StringVar(&v.ptxas, "ptxas", "", "the assembler (default: where it is found)")
 	texts := newFlagGroup("Texts and output")
 	texts.flags.StringVar(&v.emit, "emit", "", "write the PTX of the cases into this folder, a file each, and run nothing")
