@@ -74,8 +74,9 @@ type warp struct {
 	fences fences
 	groups [warpSize]*laneGroups // of cp.async and bulk copies
 	wgmma  wgmmaState
-	regs   int // granted by setmaxnreg, 0: the launch's
-	phase  int // of the cluster barrier, at which it arrived + 1; 0: not arrived
+	regs   int   // granted by setmaxnreg, 0: the launch's
+	passed clock // what was done before cluster barriers that it passed
+	phase  int   // of the cluster barrier, at which it arrived + 1; 0: not arrived
 
 	backward int    // backward branches since the machine last made progress
 	progress uint64 // that progress count
