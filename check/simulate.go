@@ -55,6 +55,7 @@ func (s *simulation) do(module *sim.Module, seed uint64) (before, after memory, 
 			return nil, nil, err
 		}
 		s.base[b.Name] = address
+		s.Label(address, b.Name)
 		if data := b.Bytes(); data != nil {
 			if err := s.Write(address, data); err != nil {
 				return nil, nil, err

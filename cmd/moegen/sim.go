@@ -32,9 +32,10 @@ Arguments are given in the order of the kernel's parameters:
 
 With --gpus N the kernel is launched on N GPUs at a time, which reach each other's memory; buffers are on GPU 0.
 
-Exit status: 0 nothing was found; 1 a checker reported something; 2 the text, a file or the command line is not usable.`
+Exit status: 0 nothing was found; 1 a checker reported something; 2 the text, a file or the command line is not usable.
 
-const simExample = `  # y = a·x + y for 1000 elements; the kernel's parameters are y, x, a and n
+Example:
+  # y = a·x + y for 1000 elements; the kernel's parameters are y, x, a and n
   cat > saxpy.ptx <<'END'
   .version 8.1
   .target sm_90a
@@ -79,10 +80,9 @@ func simCommand() *cobra.Command {
 	other.flags.IntVar(&s.Schedules, "seeds", 3, "schedules that the kernel runs under, one after another")
 	other.flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd := &cobra.Command{
-		Use:     "sim FILE.ptx --grid X,Y,Z --block X,Y,Z [flags] [--arg KIND:VALUE]...",
-		Short:   "Run any PTX without a GPU, watched by checkers",
-		Long:    simHelp,
-		Example: simExample,
+		Use:   "sim FILE.ptx --grid X,Y,Z --block X,Y,Z [flags] [--arg KIND:VALUE]...",
+		Short: "Run any PTX without a GPU, watched by checkers",
+		Long:  simHelp,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("sim takes one file of PTX, and was given %d", len(args))
@@ -306,10 +306,14 @@ func (s *simulation) runSchedule(seed uint64) (simRun, [][]byte, error) {
 			continue
 		}
 		var err error
-		if addresses[i], err = m.Alloc(0, a.size); err == nil && a.data != nil {
-			err = m.Write(addresses[i], a.data)
+		if addresses[i], err = m.Alloc(0, a.size); err != nil {
+			return run, nil, err
 		}
-		if err != nil {
+		m.Label(addresses[i], a.text)
+		if a.data == nil {
+			continue
+		}
+		if err := m.Write(addresses[i], a.data); err != nil {
 			return run, nil, err
 		}
 	}

@@ -29,7 +29,11 @@ The table has a line for each case:
   moved      bytes to and from global memory, and how many times the least that the computation needs
   conflicts  passes over the banks of shared memory beyond the least
 
-To try a change by hand: write the text with --emit, edit it, verify it with --from.
+Examples:
+  moegen verify                          # all kernels, in the simulator
+  moegen verify gemm --emit texts        # write the PTX of the GEMM's cases, to be edited by hand
+  moegen verify gemm --from texts        # verify it after that
+  moegen verify rmsnorm --device gpu     # on the GPU of this machine
 
 Exit status: 0 all is well; 1 a check failed; 2 the command line or a file is not usable; 3 there is no usable GPU.`
 
@@ -49,10 +53,6 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify [KERNEL]... [flags]",
 		Short: "Run the cases of GPU kernels and check what they compute",
 		Long:  verifyHelp,
-		Example: `  moegen verify                          # all kernels, in the simulator
-  moegen verify gemm --emit texts        # write the PTX of the GEMM's cases
-  moegen verify gemm --from texts        # verify it after editing
-  moegen verify rmsnorm --device gpu     # on the GPU of this machine`,
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, args) },
 	}
 	addGroups(cmd, flags, texts)

@@ -1,27 +1,32 @@
 package sim
 
 // Traffic counts the bytes that a kernel's instructions asked for in one space.
-type Traffic struct{ Read, Written int64 }
+type Traffic struct {
+	Read    int64 `json:"read"`
+	Written int64 `json:"written"`
+}
 
 // Counters is what a launch did. Nothing here is a time.
 type Counters struct {
-	Instructions     int64 // executed by warps
-	LaneInstructions int64 // the same by active lanes
+	Instructions     int64 `json:"instructions"`      // executed by warps
+	LaneInstructions int64 `json:"lane_instructions"` // the same by active lanes
 
-	Global, Shared, Local Traffic // by loads, stores and atomics
-	Async                 Traffic // global memory by cp.async and bulk copies
+	Global Traffic `json:"global"` // by loads, stores and atomics
+	Shared Traffic `json:"shared"` // likewise
+	Local  Traffic `json:"local"`  // likewise
+	Async  Traffic `json:"async"`  // global memory by cp.async and bulk copies
 
-	GlobalRequests int64 // warp-wide accesses to global memory
-	GlobalSectors  int64 // 32-byte sectors that they touched
-	MinimumSectors int64 // that their bytes would fill
+	GlobalRequests int64 `json:"global_requests"` // warp-wide accesses to global memory
+	GlobalSectors  int64 `json:"global_sectors"`  // 32-byte sectors that they touched
+	MinimumSectors int64 `json:"minimum_sectors"` // that their bytes would fill
 
-	SharedRequests int64 // warp-wide accesses to shared memory
-	SharedPasses   int64 // passes that the banks need for them; those above the requests' minimum are conflicts
-	BankConflicts  int64
+	SharedRequests int64 `json:"shared_requests"` // warp-wide accesses to shared memory
+	SharedPasses   int64 `json:"shared_passes"`   // passes that the banks need for them; those above the requests' minimum are conflicts
+	BankConflicts  int64 `json:"bank_conflicts"`
 
-	TensorOps    int64 // multiplications and additions of mma and wgmma
-	Atomics      int64 // lanes
-	BarrierWaits int64 // times that a wait found its barrier incomplete
+	TensorOps    int64 `json:"tensor_operations"` // multiplications and additions of mma and wgmma
+	Atomics      int64 `json:"atomics"`           // lanes
+	BarrierWaits int64 `json:"barrier_waits"`     // times that a wait found its barrier incomplete
 }
 
 // Sectors is the mean number of sectors per request, 0 without requests.

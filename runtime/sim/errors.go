@@ -28,14 +28,14 @@ const (
 
 // Error is what went wrong and where. Lane is -1 when no single lane is to blame.
 type Error struct {
-	Kind   Kind
-	Line   int    // of the PTX text, from 1; 0 when no line is to blame
-	Text   string // the instruction
-	Kernel string // entry that ran; empty for errors of Parse
-	CTA    [3]int // %ctaid
-	Warp   int    // in the CTA, -1 when none
-	Lane   int
-	Msg    string
+	Kind   Kind   `json:"kind"`
+	Line   int    `json:"line"`   // of the PTX text, from 1; 0 when no line is to blame
+	Text   string `json:"text"`   // the instruction
+	Kernel string `json:"kernel"` // entry that ran; empty for errors of Parse
+	CTA    [3]int `json:"cta"`    // %ctaid
+	Warp   int    `json:"warp"`   // in the CTA, -1 when none
+	Lane   int    `json:"lane"`
+	Msg    string `json:"message"`
 }
 
 // Error gives one sentence (several lines for a deadlock): kind, what, where.

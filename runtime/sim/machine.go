@@ -153,6 +153,13 @@ func (m *Machine) Alloc(gpu int, size int64) (uint64, error) {
 	return m.heap.alloc(gpu, int(size), fmt.Sprintf("allocation %d", len(m.heap.sorted))).base, nil
 }
 
+// Label names an allocation in reports.
+func (m *Machine) Label(address uint64, name string) {
+	if mem, inside := m.heap.find(address); inside && mem.base == address {
+		mem.name = name
+	}
+}
+
 // Free gives an allocation back. Its addresses stay unused, so later accesses are found.
 func (m *Machine) Free(address uint64) error {
 	mem, inside := m.heap.find(address)
