@@ -53,7 +53,7 @@ func (c *cta) checkRemoteEpoch(e uint64) {
 		return
 	}
 	site := int(e>>siteShift&siteMask) - 1
-	panic(&Error{Kind: Race, Line: c.grid.work.lineOf(site), Kernel: c.grid.fn.Name, CTA: c.cluster.ctas[i/d.per].index, Warp: min(i%d.per, d.warps-1), Lane: -1,
+	panic(&Error{Kind: Bounds, Line: c.grid.work.lineOf(site), Kernel: c.grid.fn.Name, CTA: c.cluster.ctas[i/d.per].index, Warp: min(i%d.per, d.warps-1), Lane: -1,
 		Msg: "access to the shared memory of CTA " + itoa(c.rank) + " of the cluster, which may have exited before: a cluster barrier at the end is missing"})
 }
 
