@@ -53,7 +53,7 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify [KERNEL]... [flags]",
 		Short: "Run the cases of GPU kernels and check what they compute",
 		Long:  verifyHelp,
-		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd, args) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return v.run(cmd, args) },
 	}
 	addGroups(cmd, flags, texts)
 	return cmd
