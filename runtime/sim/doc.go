@@ -4,7 +4,7 @@
 //
 // The way of a kernel through the package: Parse reads text into a Module (lex.go, parse.go), every instruction is held
 // against the table of forms (table*.go, validate.go), control flow is analysed (flow.go) and each instruction becomes one
-// closure over a warp of 32 lanes (lower*.go and one file per instruction group). A Machine (machine.go) owns device memory
+// closure over a warp of 32 lanes (lower.go and one file per instruction group). A Machine (machine.go) owns device memory
 // and runs launches as resumable warps (warp.go, schedule.go), one at a time in a seeded order; what the ISA calls
 // asynchronous takes effect late, in random order (async.go). The happens-before checker is in clocks.go and shadow.go.
 //

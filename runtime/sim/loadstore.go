@@ -85,7 +85,7 @@ func (l *lowering) store() {
 	}
 }
 
-// thread tells whether a lane's generic address is thread-local or a parameter; such accesses go their own way.
+// threadSpace tells whether a lane's generic address is thread-local or a parameter; such accesses go their own way.
 func threadSpace(s space, a uint64) space {
 	if s == spaceGeneric && a >= windowLocal && a < windowEnd {
 		s, _ = splitGeneric(a)

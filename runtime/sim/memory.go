@@ -92,8 +92,6 @@ func (m *memory) undefine(off, n int) {
 	}
 }
 
-func (m *memory) u32(off int) uint32 { return binary.LittleEndian.Uint32(m.data[off:]) }
-
 func (m *memory) describe(off int) string {
 	return fmt.Sprintf("%s + %d", m.name, off)
 }
