@@ -156,6 +156,7 @@ func (w *warp) execute(n int) bool {
 	for ; n > 0; n-- {
 		if p.pc == p.meet {
 			w.join(p)
+			n++ // no instruction: whoever gets a turn executes one, or nothing can
 			if !w.pick() {
 				return false
 			}
@@ -193,6 +194,7 @@ func (w *warp) execute(n int) bool {
 			if m != 0 && !s.try(w, m) {
 				if !w.retry {
 					p.blocked = w.cta.machine.events
+					n++
 				}
 				w.retry = false
 				counters.Instructions--
