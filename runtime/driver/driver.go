@@ -79,8 +79,8 @@ type Function struct {
 	Name       string
 	Handle     uintptr // the implementation's
 	Shared     int     // bytes of dynamic shared memory of every launch
-	ParamBytes int     // most bytes of parameters, laid out as Params does
-	ParamLast  int     // a launch gives more bytes than this: where the last parameter begins; -1 without parameters
+	ParamBytes int     // bytes of parameters, laid out as Params does
+	ParamAt    []int   // where each parameter begins among them
 	Registers  int     // registers of a thread; 0 where there are none to count
 	Spilled    int     // bytes of local memory of a thread
 	Static     int     // bytes of static shared memory

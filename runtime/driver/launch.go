@@ -19,10 +19,9 @@ type Launch struct {
 	Params   Params
 }
 
-// Check returns an error when the launch gives the kernel more or fewer bytes of parameters than it has. CUDA
-// counts what is left to the alignment of a tensor map as part of the last parameter, so there is no one size.
+// Check returns an error when the launch gives the kernel more or fewer bytes of parameters than it has.
 func (l *Launch) Check() error {
-	if f := l.Function; len(l.Params) > f.ParamBytes || len(l.Params) <= f.ParamLast {
+	if f := l.Function; len(l.Params) != f.ParamBytes {
 		return &Error{Message: fmt.Sprintf("kernel %s has %d bytes of parameters and the launch gives %d", f.Name, f.ParamBytes, len(l.Params))}
 	}
 	return nil

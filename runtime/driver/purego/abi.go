@@ -29,14 +29,8 @@ const (
 	attributeOverlap = 6 // value: 1 (programmatic stream serialization)
 )
 
-// launchParams is the "extra" argument of a launch: a list of pairs that names one buffer of parameters.
-type launchParams struct {
-	keyBuffer uintptr // 1
-	buffer    *byte
-	keySize   uintptr // 2
-	size      *uint64
-	end       uintptr // 0
-}
+// maxParams is how many parameters a launch can have.
+const maxParams = 64
 
 // Attributes of devices, functions and contexts, and other numbers of cuda.h.
 const (

@@ -62,7 +62,7 @@ func (d *device) Unload(m driver.Module) error {
 }
 
 func (d *device) Function(m driver.Module, name string, shared int) (*driver.Function, error) {
-	f := &driver.Function{Name: name, Shared: shared, ParamLast: -1}
+	f := &driver.Function{Name: name, Shared: shared}
 	if r := call(d.ModuleGetFunction, uintptr(unsafe.Pointer(&f.Handle)), uintptr(m), uintptr(unsafe.Pointer(cString(name)))); r != 0 {
 		return nil, d.failed("cuModuleGetFunction "+name, r)
 	}
@@ -83,16 +83,31 @@ func (d *device) Function(m driver.Module, name string, shared int) (*driver.Fun
 	if r := call(d.FuncSetAttribute, f.Handle, functionDynamic, uintptr(d.info.Shared-f.Static)); r != 0 {
 		return nil, d.failed("cuFuncSetAttribute "+name, r)
 	}
+	return f, d.paramsOf(f)
+}
+
+// paramsOf asks for the sizes of a kernel's parameters and lays them out as PTX does. The driver's own offsets
+// are another thing: they count from where parameters begin in a bank of constants, which is no multiple of 64, so
+// that a tensor map lies 48 bytes further on there.
+func (d *device) paramsOf(f *driver.Function) error {
 	for i := uintptr(0); ; i++ {
 		var offset, size uint64
 		r := call(d.FuncGetParamInfo, f.Handle, i, uintptr(unsafe.Pointer(&offset)), uintptr(unsafe.Pointer(&size)))
 		if r == errorInvalidValue { // past the last one
-			return f, nil
+			return nil
 		}
 		if r != 0 {
-			return nil, d.failed("cuFuncGetParamInfo "+name, r)
+			return d.failed("cuFuncGetParamInfo "+f.Name, r)
 		}
-		f.ParamBytes, f.ParamLast = int(offset+size), int(offset)
+		if i == maxParams {
+			return &driver.Error{Message: fmt.Sprintf("kernel %s has more than %d parameters", f.Name, maxParams)}
+		}
+		align := int(size)
+		if size == uint64(len(driver.TensorMap{})) {
+			align = driver.MapAlign
+		}
+		at := (f.ParamBytes + align - 1) / align * align
+		f.ParamAt, f.ParamBytes = append(f.ParamAt, at), at+int(size)
 	}
 }
 

@@ -17,9 +17,8 @@ type stream struct {
 	args       [5]uintptr
 	config     launchConfig
 	attributes [2]launchAttribute
-	params     launchParams
-	paramBytes uint64
-	capturing  uint32 // CUstreamCaptureStatus; 0 is none
+	params     [maxParams]unsafe.Pointer // of the parameters of the last launch
+	capturing  uint32                    // CUstreamCaptureStatus; 0 is none
 }
 
 func (d *device) NewStream(urgent bool) (driver.Stream, error) {
@@ -33,7 +32,6 @@ func (d *device) NewStream(urgent bool) (driver.Stream, error) {
 		return nil, d.failed("cuStreamCreateWithPriority", r)
 	}
 	s.config.stream, s.config.attributes = s.handle, &s.attributes[0]
-	s.params = launchParams{keyBuffer: 1, keySize: 2, size: &s.paramBytes}
 	return s, nil
 }
 
@@ -59,9 +57,11 @@ func (s *stream) Launch(l *driver.Launch) error {
 		c.count++
 	}
 	s.args = [5]uintptr{uintptr(unsafe.Pointer(c)), f.Handle}
-	if len(l.Params) > 0 {
-		s.params.buffer, s.paramBytes = unsafe.SliceData(l.Params), uint64(len(l.Params))
-		s.args[3] = uintptr(unsafe.Pointer(&s.params))
+	for i, at := range f.ParamAt {
+		s.params[i] = unsafe.Pointer(&l.Params[at])
+	}
+	if len(f.ParamAt) > 0 {
+		s.args[2] = uintptr(unsafe.Pointer(&s.params))
 	}
 	if r := s.do(s.LaunchKernelEx, 4); r != 0 {
 		return s.failed(fmt.Sprintf("cuLaunchKernelEx of %s, grid %v, block %v, cluster %v", f.Name, l.Grid, l.Block, l.Cluster), r)

@@ -261,7 +261,7 @@ func (d *device) Function(m driver.Module, name string, shared int) (*driver.Fun
 	if e == nil {
 		return nil, refuse("the module has no kernel %s", name)
 	}
-	f := &driver.Function{Name: name, Handle: uintptr(m), Shared: shared, ParamBytes: e.ParamBytes(), ParamLast: e.ParamBytes() - 1, Static: e.SharedBytes, MaxThreads: 1024}
+	f := &driver.Function{Name: name, Handle: uintptr(m), Shared: shared, ParamBytes: e.ParamBytes(), Static: e.SharedBytes, MaxThreads: 1024}
 	for _, n := range [][3]int{e.MaxThreads, e.ReqThreads} {
 		if n[0] > 0 {
 			f.MaxThreads = max(n[0], 1) * max(n[1], 1) * max(n[2], 1)

@@ -153,8 +153,14 @@ EXPORT int cuFuncGetParamInfo(function *f, size_t i, size_t *offset, size_t *siz
 	NEED_CONTEXT;
 	NEED(f, FUNCTION);
 	if (i >= (size_t)f->e->params) return INVALID_VALUE;
-	*offset = f->e->offset[i];
-	*size = f->e->size[i];
+	// As an H100 answers: places are counted from 0x210 of a constant bank, alignments from the bank's start.
+	size_t at = 0x210;
+	for (size_t j = 0; j <= i; j++) {
+		size_t bytes = f->e->size[j], align = bytes == 128 ? 64 : bytes;
+		at = (at + align - 1) / align * align;
+		*offset = at - 0x210;
+		at += *size = bytes;
+	}
 	return OK;
 }
 

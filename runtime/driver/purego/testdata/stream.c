@@ -196,13 +196,11 @@ EXPORT int cuLaunchKernelEx(const struct config_ex *k, function *f, void **param
 	if (k->shared > f->dynamic) return INVALID_VALUE;
 
 	const entry *e = f->e;
-	uint64_t need = e->params ? e->offset[e->params - 1] + e->size[e->params - 1] : 0;
-	ABI(!params, "an array of parameters beside a buffer of them");
-	ABI(!!extra == !!need, "%lu bytes of parameters, passed at %p", need, (void *)extra);
-	if (need) {
-		ABI(extra[0] == (void *)1 && extra[2] == (void *)2 && extra[4] == NULL, "the list of the parameter buffer is %p, %p, %p", extra[0], extra[2], extra[4]);
-		ABI(extra[1] && extra[3] && *(uint64_t *)extra[3] == need, "a buffer at %p, not of %lu bytes", extra[1], need);
-		memcpy(o.l.params, extra[1], need);
+	ABI(!extra, "a buffer of parameters beside an array of them");
+	ABI(!!params == !!e->params, "%d parameters, passed at %p", e->params, (void *)params);
+	for (int i = 0; i < e->params; i++) {
+		ABI(params[i], "parameter %d at no address", i);
+		memcpy(o.l.params + e->offset[i], params[i], e->size[i]);
 	}
 	return give(s, &o);
 }
