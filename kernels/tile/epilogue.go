@@ -35,13 +35,13 @@ func (s *Store) Start(warpgroup, t ptx.Reg) {
 	k := s.k
 	s.barrier, s.leads = k.Add(warpgroup, 1), k.Eq(t, 0)
 	s.mine = k.Mad(warpgroup, 2*slabBytes, k.Lea(s.slabs))
-	s.row, s.chunk = stmatrixRow(k, s.mine, t)
+	s.row, s.chunk = StMatrixRow(k, s.mine, t)
 }
 
-// stmatrixRow returns where thread t of a warpgroup writes rows of a slab with stmatrix.x4, which stores the 8x8
+// StMatrixRow returns where thread t of a warpgroup writes rows of a slab with stmatrix.x4, which stores the 8x8
 // matrices (rows 0-7, columns 0-7), (rows 8-15, columns 0-7), (rows 0-7, columns 8-15), (rows 8-15, columns 8-15) of a
 // warp's 16 rows: the address of row 16·warp + lane mod 16, and the swizzled place of piece lane/16 in it.
-func stmatrixRow(k *ptx.Kernel, slab, t ptx.Reg) (row, chunk ptx.Reg) {
+func StMatrixRow(k *ptx.Kernel, slab, t ptx.Reg) (row, chunk ptx.Reg) {
 	lane := k.And(t, 31)
 	r := k.Add(k.Shl(k.Shr(t, 5), 4), k.And(lane, 15))
 	return k.Add(slab, k.Shl(r, 7)), k.Shl(k.Xor(k.Shr(lane, 4), k.And(lane, 7)), 4)

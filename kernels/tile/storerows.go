@@ -35,7 +35,7 @@ func (s *RowStore) Start(warpgroup, t ptx.Reg) {
 	k := s.k
 	s.barrier = k.Add(warpgroup, 1)
 	mine := k.Mad(warpgroup, 2*slabBytes, k.Lea(s.slabs))
-	s.row, s.chunk = stmatrixRow(k, mine, t)
+	s.row, s.chunk = StMatrixRow(k, mine, t)
 	s.first, s.piece = k.Shr(t, 3), k.And(t, 7)
 	s.from = k.Add(k.Add(mine, k.Shl(s.first, log2(rowBytes))), k.Shl(k.Xor(s.piece, k.And(s.first, 7)), 4))
 }
