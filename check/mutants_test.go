@@ -139,7 +139,11 @@ func itemOf(t *testing.T, name string) Item {
 func TestMutants(t *testing.T) {
 	quiet := 0
 	for _, m := range mutants {
+		if m.quiet {
+			quiet++
+		}
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			item := itemOf(t, m.of)
 			text, _, err := item.Case.Build()
 			if err != nil {
@@ -157,7 +161,6 @@ func TestMutants(t *testing.T) {
 			if !m.quiet {
 				return
 			}
-			quiet++
 			_, grids, err := item.Case.Build()
 			if err != nil {
 				t.Fatal(err)
@@ -180,8 +183,11 @@ func TestSilence(t *testing.T) {
 		seeds = 8
 	}
 	for _, name := range []string{plain, paired, rows, grad} {
-		if r := Run(itemOf(t, name), "", Options{Seeds: seeds}); !r.OK() {
-			t.Errorf("%s: %+v", name, *r.Failure)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if r := Run(itemOf(t, name), "", Options{Seeds: seeds}); !r.OK() {
+				t.Errorf("%+v", *r.Failure)
+			}
+		})
 	}
 }

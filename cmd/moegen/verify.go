@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -97,10 +100,20 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 	if v.device == "gpu" {
 		err = onGPU(func(d driver.Driver, g driver.Device) error {
 			report.GPU = check.GPUName(d, g)
-			return v.each(cmd, items, report, func(i int) (*check.Result, error) { return check.RunGPU(g, items[i], texts[i], options) })
+			for i, item := range items {
+				if err := cmd.Context().Err(); err != nil {
+					return failure{err}
+				}
+				r, err := check.RunGPU(g, item, texts[i], options)
+				if err != nil {
+					return fmt.Errorf("%s %s: %w", item.Kernel, item.Case.Name, err)
+				}
+				report.Results = append(report.Results, r)
+			}
+			return nil
 		})
 	} else {
-		err = v.each(cmd, items, report, func(i int) (*check.Result, error) { return check.Run(items[i], texts[i], options), nil })
+		report.Results, err = simulateAll(cmd.Context(), items, texts, options)
 	}
 	if err != nil {
 		return err
@@ -116,19 +129,30 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 	return report.verdict()
 }
 
-// each runs the cases one after another, until an interrupt or the GPU's end.
-func (v *verification) each(cmd *cobra.Command, items []check.Item, report *verifyReport, run func(i int) (*check.Result, error)) error {
-	for i, item := range items {
-		if err := cmd.Context().Err(); err != nil {
-			return failure{err}
-		}
-		r, err := run(i)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", item.Kernel, item.Case.Name, err)
-		}
-		report.Results = append(report.Results, r)
+// simulateAll runs the cases in the simulator, one on each core at a time.
+func simulateAll(ctx context.Context, items []check.Item, texts []string, o check.Options) ([]*check.Result, error) {
+	results := make([]*check.Result, len(items))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range next {
+				results[i] = check.Run(items[i], texts[i], o)
+			}
+		})
 	}
-	return nil
+	for i := range items {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, failure{err}
+	}
+	return results, nil
 }
 
 // findAssembler returns the assemblers to use, or why there is none.
