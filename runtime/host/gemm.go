@@ -129,7 +129,7 @@ func kStep(k int) int { return roundUp(blockCount(k, blockCount(k, kBlock)), 8) 
 
 // pass computes columns n0..n1 of all m rows, summed over k0..k1.
 func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
-	const tasks, rowsAtMost = 32, 126
+	const tasks, rowTasks, rowsAtMost = 32, 8, 126 // of few rows as many blocks: workers end at about the same time
 	kern := kernel()
 	width := roundUp(n1-n0, kern.nr)
 	packed := func(k, j int) []float32 { // the panels from step k and column j on
@@ -140,7 +140,7 @@ func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
 		k, j := k0+i/across*step, n0+i%across*nBlock
 		g.pack(packed(k, j), kern, j, min(j+nBlock, n1), k, min(k+step, k1))
 	})
-	rows := kern.rowBlock(m, rowsAtMost)
+	rows := kern.rowBlock(m, min(max(m/rowTasks, 4*kern.mr), rowsAtMost))
 	down := blockCount(m, rows)
 	columns := roundUp(max(nTask, blockCount(n1-n0, blockCount(tasks, down))), kern.nr)
 	across = blockCount(n1-n0, columns)
