@@ -126,6 +126,8 @@ const DefaultSeeds = 5
 type Options struct {
 	Seeds     int          // schedules in the simulator, from 0 on
 	Assembler []ptxas.Tool // every text goes through each
+
+	config sim.Config // of the simulator, where tests want another than the default
 }
 
 // Run checks a case in the simulator. text replaces the text that the case emits, "" keeps it.
@@ -133,7 +135,7 @@ func Run(item Item, text string, o Options) *Result {
 	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "sim", Floor: item.Case.Floor.Bytes}
 	p, failure := build(item, text)
 	if failure == nil {
-		_, failure = r.simulate(p, o.Seeds, 0)
+		_, failure = r.simulate(p, o.Seeds, o.config)
 	}
 	if failure == nil {
 		failure = r.assemble(p.text, o.Assembler)

@@ -19,7 +19,7 @@ func TestCases(t *testing.T) {
 	for _, item := range items {
 		t.Run(item.Kernel+"/"+item.Case.Name, func(t *testing.T) {
 			t.Parallel()
-			r := Run(item, "", Options{Seeds: 3})
+			r := Run(item, "", Options{Seeds: 2})
 			if !r.OK() {
 				t.Errorf("%+v", *r.Failure)
 			}

@@ -16,7 +16,7 @@ func RunGPU(device driver.Device, item Item, text string, o Options) (*Result, e
 	p, failure := build(item, text)
 	var simulated memory
 	if failure == nil && !item.Case.Large {
-		simulated, failure = r.simulate(p, o.Seeds, 0)
+		simulated, failure = r.simulate(p, o.Seeds, o.config)
 	}
 	if failure == nil {
 		var err error

@@ -64,11 +64,11 @@ var mutants = []mutant{
 	{"only one thread knows that the slab is free", plain, `(wait_group\.read 0;\s+)bar\.sync %r\d+, 128;`, "$1", 0, "race", true},
 	{"the block ends before its stores", plain, `@%p\d+ cp\.async\.bulk\.wait_group 0;`, "", 0, "inflight", true},
 	{"stores are in no group", plain, `@%p\d+ cp\.async\.bulk\.commit_group;`, "", 0, "race", true},
-	{"columns of the last tile are shifted", plain, `(mul\.lo\.u32 %r\d+, %r\d+), 64;`, "$1, 56;", 2, "value", false},
+	{"results leave eight columns too far right", plain, `(add\.u32 %r\d+, %r\d+), 0;(\s+@%p\d+ cp\.async\.bulk\.tensor)`, "$1, 8;$2", 0, "value", false},
 
 	// Copies in and what hardware refuses.
 	{"K advances by half a slot", plain, `add\.u32 %k, %k, 64;`, "add.u32 %k, %k, 32;", 0, "value", false},
-	{"a start coordinate that is not a multiple of 16 bytes", plain, `mov\.u32 %k, 0;`, "mov.u32 %k, 1;", 0, "illegal", false},
+	{"a start coordinate that is not a multiple of 16 bytes", plain, `mov\.u32 %k, (\S+);`, "add.u32 %k, $1, 1;", 0, "illegal", false},
 	{"a tensor map's address without cvta.param", plain, `cvta\.param\.u64 %rd1, %rd0;`, "mov.u64 %rd1, %rd0;", 0, "misaligned", false},
 	{"registers that nobody gave up", plain, `setmaxnreg\.dec\.sync\.aligned\.u32 40;`, "", 0, "deadlock", false},
 
@@ -166,7 +166,7 @@ func TestMutants(t *testing.T) {
 				t.Fatal(err)
 			}
 			blind := &program{item.Case, text, grids}
-			if _, failure := new(Result).simulate(blind, 1, sim.CheckRace|sim.CheckUndefined|sim.CheckExit); failure != nil {
+			if _, failure := new(Result).simulate(blind, 1, sim.Config{Off: sim.CheckRace | sim.CheckUndefined | sim.CheckExit}); failure != nil {
 				t.Errorf("without the checkers: %+v", failure)
 			}
 		})
@@ -176,7 +176,8 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// Without a bug the same cases are silent, under many more schedules.
+// Without a bug the same cases are silent, under many more schedules. Their values are checked elsewhere: here tensor cores
+// may compute in plain float32.
 func TestSilence(t *testing.T) {
 	seeds := 50
 	if testing.Short() {
@@ -185,7 +186,7 @@ func TestSilence(t *testing.T) {
 	for _, name := range []string{plain, paired, rows, grad} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if r := Run(itemOf(t, name), "", Options{Seeds: seeds}); !r.OK() {
+			if r := Run(itemOf(t, name), "", Options{Seeds: seeds, config: sim.Config{FastMath: true}}); !r.OK() {
 				t.Errorf("%+v", *r.Failure)
 			}
 		})

@@ -8,9 +8,9 @@ import (
 )
 
 // simulate runs the case under schedules 0 to seeds-1 and stops at the first failure. The number of blocks of persistent
-// kernels differs between them: outputs must have the same bits all the same. It returns what the buffers held. off names
-// checkers to leave out.
-func (r *Result) simulate(p *program, seeds int, off sim.Check) (memory, *Failure) {
+// kernels differs between them: outputs must have the same bits all the same. It returns what the buffers held. config
+// is the simulator's but for the schedule.
+func (r *Result) simulate(p *program, seeds int, config sim.Config) (memory, *Failure) {
 	module, err := sim.Parse(p.text)
 	if err != nil {
 		return nil, finding(err, 0)
@@ -18,7 +18,8 @@ func (r *Result) simulate(p *program, seeds int, off sim.Check) (memory, *Failur
 	var first memory
 	for i := range seeds {
 		seed := uint64(i)
-		run := &simulation{program: p, Machine: sim.New(sim.Config{Seed: seed, Off: off}), base: map[string]uint64{}}
+		config.Seed = seed
+		run := &simulation{program: p, Machine: sim.New(config), base: map[string]uint64{}}
 		before, after, err := run.do(module, seed)
 		r.Schedules++
 		if err != nil {
