@@ -29,7 +29,7 @@ var Recomputes = []Recompute{RecomputeAuto, RecomputeNone, RecomputeUp, Recomput
 // What RecomputeAuto lets be kept: a share of the bytes of weights, gradients and moments, and always so much
 // that small models are not slowed down for memory that nobody misses.
 const (
-	keptShare = 0.15
+	keptShare = 0.12
 	keptFree  = 64 << 20 // bytes
 )
 

@@ -473,7 +473,7 @@ func TestRecomputeAuto(t *testing.T) {
 	for _, c := range []struct {
 		model  string
 		layers []int // whose backward has an up-projection
-	}{{"tiny-qwen3-moe", nil}, {"small-qwen3-moe", []int{0, 1}}} {
+	}{{"tiny-qwen3-moe", nil}, {"small-qwen3-moe", []int{0, 1, 2, 3, 4}}} {
 		m, _ := models.Lookup(c.model)
 		p, err := Plan(Request{Model: m, Target: "cpu", DType: "f32", Seq: 2048, MicroBatch: 1, GPUs: 1, Recompute: RecomputeAuto}, nil)
 		if err != nil {
