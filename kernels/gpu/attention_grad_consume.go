@@ -11,8 +11,7 @@ import (
 type attentionConsumer struct {
 	*attentionGrad
 	warpgroup, thread ptx.Reg
-	leads             ptx.Reg
-	barrier           ptx.Reg // of the warpgroup
+	dq, dkv           tile.Turns
 	row               ptx.Reg // of accumulators: the thread's first row in a tile of 64
 	pair              ptx.Reg // and its first column in every 8
 
@@ -23,7 +22,9 @@ type attentionConsumer struct {
 func (e *attentionGrad) consume(warpgroup, thread ptx.Reg) {
 	k := e.k
 	c := &attentionConsumer{attentionGrad: e, warpgroup: warpgroup, thread: thread}
-	c.leads, c.barrier = k.Eq(thread, 0), k.Add(warpgroup, 1)
+	c.dq = tile.Turns{Flags: e.flagsQ, Sums: e.sumQ, Thread: thread, Leads: k.Eq(thread, 0), Barrier: k.Add(warpgroup, 1)}
+	c.dkv = c.dq
+	c.dkv.Flags, c.dkv.Sums = e.flagsKV, e.sumKV
 	c.row = k.Add(k.Shl(k.Shr(thread, 5), 4), k.Shr(k.And(thread, 31), 2))
 	c.pair = k.Shl(k.And(thread, 3), 1)
 	e.ring.StartConsumer(thread)
@@ -148,46 +149,13 @@ func (c *attentionConsumer) gradients(slot, buffer ptx.Reg, p, ds []ptx.Reg) {
 	k.WgmmaWait(0)
 }
 
-// inTurn lets the warpgroup add acc to a running sum as number turn (0 first): it waits until the flag says turn, adds
-// what is there, and either keeps the sum there for the next or, as the last, hands it to write. Sums lie in the order
-// of the registers, 16 bytes a thread.
-func (c *attentionConsumer) inTurn(turn, last, flag, sum ptx.Reg, acc []ptx.Reg, write func()) {
-	k := c.k
-	mine := k.Add(sum, k.MulWide(c.thread, 16))
-	k.If(k.Ne(turn, 0), func() {
-		k.If(c.leads, func() {
-			k.Loop(func(l ptx.Loop) {
-				seen := k.Ld(ptx.Access{Space: ptx.GlobalSpace, Order: ptx.Acquire, Scope: ptx.GPU}, ptx.U32, flag.At(0))
-				l.Break(k.Eq(seen, turn))
-			})
-		})
-		k.SyncNamed(c.barrier, 128)
-		for n := 0; n < len(acc); n += 4 {
-			for i, v := range k.LdVec(ptx.Global, ptx.F32, 4, mine.At(n/4*2048)) {
-				k.To(acc[n+i]).Add(v, acc[n+i])
-			}
-		}
-	})
-	k.IfElse(last, func() {
-		write()
-		k.Comment("zero for the next launch")
-		k.When(c.leads).St(ptx.Global, flag.At(0), k.Const(ptx.U32, 0))
-	}, func() {
-		for n := 0; n < len(acc); n += 4 {
-			k.St(ptx.Global, mine.At(n/4*2048), acc[n:n+4]...)
-		}
-		k.SyncNamed(c.barrier, 128)
-		k.When(c.leads).St(ptx.Access{Space: ptx.GlobalSpace, Order: ptx.Release, Scope: ptx.GPU}, flag.At(0), k.Add(turn, 1))
-	})
-}
-
 // addDQ adds this block's share of dQ, half of the columns a warpgroup. Blocks of keys come from the diagonal down.
 func (c *attentionConsumer) addDQ(i ptx.Reg) {
 	k, d := c.k, c.d
 	k.Comment("dQ in turn: blocks of keys from the diagonal down")
 	place := k.Mad(k.Mad(c.head, d.queries(), i), 2, c.warpgroup)
 	turn := k.Sub(k.Div(i, blockKeys/blockQueries), c.key)
-	c.inTurn(turn, k.Eq(c.key, 0), k.MadWide(place, 4, c.flagsQ), k.MadWide(place, 4*64*64, c.sumQ), c.s.Regs, func() {
+	c.dq.Add(k, place, turn, k.Eq(c.key, 0), c.s.Regs, func() {
 		col := k.Add(k.Mul(c.headOf, headDim), k.Shl(c.warpgroup, 6))
 		c.write(c.s, k.Mul(i, blockQueries), col, d.scale())
 	})
@@ -201,7 +169,7 @@ func (c *attentionConsumer) addKV() {
 	turn := k.Sub(c.head, k.Mul(group, d.group()))
 	place := k.Mad(k.Mad(group, d.keys(), c.key), 2, c.warpgroup)
 	acc := append(append([]ptx.Reg(nil), c.dk.Regs...), c.dv.Regs...)
-	c.inTurn(turn, k.Eq(turn, d.group()-1), k.MadWide(place, 4, c.flagsKV), k.MadWide(place, 4*2*64*headDim, c.sumKV), acc, func() {
+	c.dkv.Add(k, place, turn, k.Eq(turn, d.group()-1), acc, func() {
 		row := k.Mad(c.key, blockKeys, k.Shl(c.warpgroup, 6))
 		col := k.Mul(k.Add(k.Div(c.headOf, d.group()), d.Heads), headDim)
 		c.write(c.dk, row, col, d.scale())

@@ -59,13 +59,18 @@ type GEMMConfig struct {
 	Cluster        int // 1, or 2 blocks along M that share B
 	Group          int // rows of tiles walked together
 	Keep           int // 0 or 1 slots whose wgmmas still run when the next begins
+	Split          int // parts along K of each tile behind the last full round over the GPU; 1: none is split
 }
 
 const gemmConsumers = 2
 
 // Name is the kernel's entry.
 func (c GEMMConfig) Name(f Form) string {
-	return fmt.Sprintf("gemm_%s_%dx%d_s%d_c%d_g%d_k%d", f, c.BlockM, c.BlockN, c.Stages, c.Cluster, c.Group, c.Keep)
+	name := fmt.Sprintf("gemm_%s_%dx%d_s%d_c%d_g%d_k%d", f, c.BlockM, c.BlockN, c.Stages, c.Cluster, c.Group, c.Keep)
+	if c.Split > 1 {
+		name += fmt.Sprintf("_p%d", c.Split)
+	}
+	return name
 }
 
 func (c GEMMConfig) shared() int {
@@ -81,6 +86,8 @@ func (c GEMMConfig) reject() string {
 		return fmt.Sprintf("%d accumulators a thread; beyond 128 the rest does not fit 232 registers", regs)
 	case c.shared() > ptx.SharedLimit:
 		return fmt.Sprintf("%d bytes of shared memory", c.shared())
+	case c.Split < 1 || c.Split > 8:
+		return "a tile is whole or up to 8 parts"
 	case c.Stages < 2 || c.Keep < 0 || c.Keep > 1 || c.Group < 1:
 		return "a pipeline has at least two slots, one of them kept at most"
 	case c.Cluster != 1 && c.Cluster != 2:
@@ -95,13 +102,19 @@ func (c GEMMConfig) reject() string {
 func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
 	for _, block := range [][2]int{{128, 256}, {256, 128}, {128, 192}, {128, 128}} {
 		for _, cluster := range []int{2, 1} {
-			c := GEMMConfig{BlockM: block[0], BlockN: block[1], Cluster: cluster, Group: 8, Keep: 1}
-			for c.Stages = 7; c.Stages > 2 && c.shared() > ptx.SharedLimit; c.Stages-- {
-			}
-			if why := c.reject(); why != "" {
-				rejected = append(rejected, c.Name(d.Form)+": "+why)
-			} else {
-				out = append(out, c)
+			for _, split := range []int{1, 2, 3, 4} {
+				c := GEMMConfig{BlockM: block[0], BlockN: block[1], Cluster: cluster, Group: 8, Keep: 1, Split: split}
+				for c.Stages = 7; c.Stages > 2 && c.shared() > ptx.SharedLimit; c.Stages-- {
+				}
+				why := c.reject()
+				if why == "" && split > ceil(d.K, tile.Depth) {
+					why = "parts without a slot"
+				}
+				if why != "" {
+					rejected = append(rejected, c.Name(d.Form)+": "+why)
+				} else {
+					out = append(out, c)
+				}
 			}
 		}
 	}
@@ -109,21 +122,45 @@ func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
 	return out, rejected
 }
 
-// Multiprocessors of an H100 SXM.
+// multiprocessors of an H100 SXM: what the split of work is planned for. The result does not depend on how many there are.
 const multiprocessors = 132
 
-// GEMMCost estimates the cycles of a product: rounds of tiles over the multiprocessors, each as long as the larger of its
-// tensor-core time (4096 operations a cycle; wgmma with few columns is bound by 128 bytes a cycle of shared memory) and its
-// loads from the second-level cache (about 40 bytes a cycle when all ask at once), and the last tile's way out.
+// grid returns the tiles along M (in rows of whole clusters) and N, and the first one that is split.
+func (c GEMMConfig) grid(d GEMMDesc) (tilesM, tilesN, splitFrom int) {
+	tilesM, tilesN = ceil(d.M, c.BlockM*c.Cluster), ceil(d.N, c.BlockN)
+	splitFrom = tilesM * tilesN
+	if c.Split > 1 {
+		splitFrom -= splitFrom % (multiprocessors / c.Cluster)
+	}
+	return tilesM, tilesN, splitFrom
+}
+
+// Sums returns the float32 and the flags that the parts of split tiles share, both 0 if no tile is split. Flags are zero
+// before the launch; it leaves them so.
+func (c GEMMConfig) Sums(d GEMMDesc) (sums, flags int) {
+	tilesM, tilesN, splitFrom := c.grid(d)
+	flags = (tilesM*tilesN - splitFrom) * c.Cluster * gemmConsumers
+	return flags * c.BlockM / gemmConsumers * c.BlockN, flags
+}
+
+// GEMMCost estimates the cycles of a product: rounds of tiles over the multiprocessors, each slot as long as the larger of
+// its tensor-core time (4096 operations a cycle; wgmma with few columns is bound by 128 bytes a cycle of shared memory) and
+// its loads from the second-level cache (about 40 bytes a cycle when all ask at once), and the last tile's way out; parts
+// of a tile pass 4 bytes an element through that cache one after the other.
 func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
-	tiles := ceil(d.M, c.BlockM*c.Cluster) * c.Cluster * ceil(d.N, c.BlockN)
-	rounds := int64(ceil(tiles, multiprocessors))
+	tilesM, tilesN, splitFrom := c.grid(d)
+	clusters := multiprocessors / c.Cluster
 	slots := int64(ceil(d.K, tile.Depth))
-	blocks := c.BlockM / 64
+	steps := slots * int64(ceil(splitFrom, clusters))
+	out := int64(ceil(splitFrom, clusters)+1) * int64(c.BlockM*c.BlockN*2/64)
+	if rest := tilesM*tilesN - splitFrom; rest > 0 {
+		steps += int64(ceil(rest*c.Split, clusters)) * (slots + int64(c.Split) - 1) / int64(c.Split)
+		out += int64(c.Split-1) * int64(c.BlockM*c.BlockN*2*4/40)
+	}
 	perWgmma := max(c.BlockN/2, (2048+32*c.BlockN)/128) // cycles of one wgmma alone on the multiprocessor
-	math := int64(tile.Steps * blocks * perWgmma)
+	math := int64(tile.Steps * c.BlockM / 64 * perWgmma)
 	load := int64((c.BlockM + c.BlockN/c.Cluster) * tile.Depth * 2 / 40)
-	return rounds*slots*max(math, load) + rounds*int64(c.BlockM*c.BlockN*2/64)
+	return steps*max(math, load) + out
 }
 
 // GEMMFloor is what a product cannot do without.
@@ -133,7 +170,7 @@ func GEMMFloor(d GEMMDesc) Floor {
 }
 
 // EmitGEMM writes the kernel: parameters are maps of A, B and C, the slots along K, and the tiles along M (in rows of
-// whole clusters) and N.
+// whole clusters) and N; if tiles are split, the first one that is, the sums and their flags.
 func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 	k := m.Kernel(c.Name(f), 128*(1+gemmConsumers))
 	if why := c.reject(); why != "" {
@@ -145,11 +182,16 @@ func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
 	mapA, mapB := k.TensorMap("a", a.Map(1)), k.TensorMap("b", b.Map(c.Cluster))
 	mapC := k.TensorMap("c", tile.StoreMap())
-	iters, tilesM, tilesN := k.ParamU32("iters"), k.ParamU32("tiles_m"), k.ParamU32("tiles_n")
+	walk := tile.Walk{BlockM: c.BlockM, BlockN: c.BlockN, Cluster: c.Cluster, Group: c.Group, Split: c.Split}
+	walk.Slots, walk.TilesM, walk.TilesN = k.ParamU32("slots"), k.ParamU32("tiles_m"), k.ParamU32("tiles_n")
+	var turns tile.Turns
+	if c.Split > 1 {
+		walk.SplitFrom = k.ParamU32("split_from")
+		turns.Sums, turns.Flags = k.ParamPtr("sums"), k.ParamPtr("flags")
+	}
 
 	ring := tile.NewRing(k, c.Stages, a.Bytes()+b.Bytes(), c.Cluster)
 	store := tile.NewStore(k, mapC, gemmConsumers)
-	walk := tile.Walk{BlockM: c.BlockM, BlockN: c.BlockN, Cluster: c.Cluster, Group: c.Group, TilesM: tilesM, TilesN: tilesN}
 	tid := k.Read(ptx.TidX)
 	warpgroup := k.Shr(tid, 7)
 	k.If(k.Eq(tid, 0), func() {
@@ -169,17 +211,17 @@ func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 			if c.Cluster > 1 {
 				rank = k.Read(ptx.ClusterCtaRank)
 			}
-			walk.Each(k, func(row, col ptx.Reg) {
-				kk := k.VarMultiple(tile.Depth, "k", 0)
-				k.For("iter", 0, iters, 1, func(ptx.Reg) {
+			walk.Each(k, func(t tile.Tile) {
+				kk := k.VarMultiple(tile.Depth, "k", k.Mul(t.First, tile.Depth))
+				k.For("iter", 0, t.Slots, 1, func(ptx.Reg) {
 					ring.WaitEmpty()
 					slot, full := ring.Slot(), ring.Full()
 					k.MbarrierExpect(full, a.Bytes()+b.Bytes())
-					a.Load(k, mapA, slot, full, row, kk)
+					a.Load(k, mapA, slot, full, t.Row, kk)
 					if c.Cluster > 1 {
-						b.LoadShare(k, mapB, k.Add(slot, a.Bytes()), full, col, kk, rank, c.Cluster)
+						b.LoadShare(k, mapB, k.Add(slot, a.Bytes()), full, t.Col, kk, rank, c.Cluster)
 					} else {
-						b.Load(k, mapB, k.Add(slot, a.Bytes()), full, col, kk)
+						b.Load(k, mapB, k.Add(slot, a.Bytes()), full, t.Col, kk)
 					}
 					k.To(kk).Add(kk, tile.Depth)
 					ring.Advance()
@@ -199,11 +241,23 @@ func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 		main := tile.MainLoop{Ring: ring, A: a, B: b, Keep: c.Keep}
 		acc := main.Accumulators(k, blocks)
 		blockA := k.Mul(warpgroup, blocks)
-		walk.Each(k, func(row, col ptx.Reg) {
-			main.Run(k, acc, iters, blockA)
-			for i := range acc {
-				store.Tile(acc[i], k.Add(row, k.Shl(k.Add(blockA, i), 6)), col)
+		turns.Thread, turns.Leads, turns.Barrier = thread, k.Eq(thread, 0), k.Add(warpgroup, 1)
+		walk.Each(k, func(t tile.Tile) {
+			main.Run(k, acc, t.Slots, blockA)
+			write := func() {
+				for i := range acc {
+					store.Tile(acc[i], k.Add(t.Row, k.Shl(k.Add(blockA, i), 6)), t.Col)
+				}
 			}
+			if c.Split == 1 {
+				write()
+				return
+			}
+			var all []ptx.Reg
+			for _, a := range acc {
+				all = append(all, a.Regs...)
+			}
+			turns.Add(k, k.Mad(t.Number, gemmConsumers, warpgroup), t.Part, t.Last, all, write)
 		})
 		k.LaunchDependents()
 		store.Drain()
@@ -221,7 +275,7 @@ func syncCluster(k *ptx.Kernel, cluster int) {
 	k.ClusterWait()
 }
 
-// GEMMLaunch is the launch of a product of the buffers a, b and c.
+// GEMMLaunch is the launch of a product of the buffers a, b and c, with sums and flags if tiles are split.
 func GEMMLaunch(d GEMMDesc, c GEMMConfig) Launch {
 	majorA, majorB := d.Form.majors()
 	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
@@ -231,10 +285,14 @@ func GEMMLaunch(d GEMMDesc, c GEMMConfig) Launch {
 		}
 		return MapOf(buffer, d.K, rows, o.Map(share))
 	}
-	tilesM, tilesN := ceil(d.M, c.BlockM*c.Cluster), ceil(d.N, c.BlockN)
-	return Launch{Entry: c.Name(d.Form), Grid: tilesM * tilesN * c.Cluster, Persistent: true, Args: []Arg{
+	tilesM, tilesN, splitFrom := c.grid(d)
+	l := Launch{Entry: c.Name(d.Form), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
 		operand("a", a, d.M, 1), operand("b", b, d.N, c.Cluster), MapOf("c", d.M, d.N, tile.StoreMap()),
 		U32(ceil(d.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
+	if c.Split > 1 {
+		l.Args = append(l.Args, U32(splitFrom), Place("sums"), Place("flags"))
+	}
+	return l
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

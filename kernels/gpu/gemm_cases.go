@@ -14,17 +14,21 @@ func sortByCost[T any](list []T, cost func(T) int64) {
 }
 
 // gemmDefault is the Config of a large product.
-var gemmDefault = GEMMConfig{BlockM: 128, BlockN: 256, Stages: 4, Cluster: 2, Group: 8, Keep: 1}
+var gemmDefault = GEMMConfig{BlockM: 128, BlockN: 256, Stages: 4, Cluster: 2, Group: 8, Keep: 1, Split: 1}
 
 // gemmSmall is a Config whose tile the simulator runs quickly.
-var gemmSmall = GEMMConfig{BlockM: 128, BlockN: 64, Stages: 3, Cluster: 1, Group: 2, Keep: 1}
+var gemmSmall = GEMMConfig{BlockM: 128, BlockN: 64, Stages: 3, Cluster: 1, Group: 2, Keep: 1, Split: 1}
 
 var gemm = Family{Name: "gemm", Cases: func() []Case {
 	one := gemmDefault
 	one.Cluster = 1
 	waits := gemmSmall
 	waits.Keep, waits.Stages = 0, 2
-	tall := GEMMConfig{BlockM: 256, BlockN: 128, Stages: 3, Cluster: 2, Group: 4, Keep: 1}
+	tall := GEMMConfig{BlockM: 256, BlockN: 128, Stages: 3, Cluster: 2, Group: 4, Keep: 1, Split: 1}
+	split := gemmSmall
+	split.Split = 2
+	pairs := gemmDefault
+	pairs.BlockN, pairs.Split = 128, 3
 	cases := []Case{gemmCase(GEMMDesc{NT, 128, 256, 128}, one)}
 	for _, f := range []Form{NT, NN, TN} {
 		cases = append(cases,
@@ -33,7 +37,10 @@ var gemm = Family{Name: "gemm", Cases: func() []Case {
 			gemmCase(GEMMDesc{f, 8, 8, 8}, waits),
 			gemmCase(GEMMDesc{f, 520, 136, 136}, tall))
 	}
-	cases = append(cases, gemmCase(GEMMDesc{NT, 257, 64, 64}, gemmSmall)) // rows need no alignment where K is contiguous
+	cases = append(cases,
+		gemmCase(GEMMDesc{NT, 257, 64, 64}, gemmSmall), // rows need no alignment where K is contiguous
+		gemmCase(GEMMDesc{NT, 1500, 768, 128}, split),  // 132 whole tiles, 12 split
+		gemmCase(GEMMDesc{TN, 264, 136, 328}, pairs))   // all split in three
 	for _, c := range gemmBenchmarks {
 		best, _ := GEMMConfigs(c)
 		cases = append(cases, large(gemmCase(c, best[0])))
@@ -61,10 +68,15 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 	}
 	majorA, majorB := d.Form.majors()
 	atA, atB := at(a, d.M, majorA), at(b, d.N, majorB)
+	buffers := []Buffer{{"a", ptx.BF16, d.M * d.K, a}, {"b", ptx.BF16, d.N * d.K, b}, {"c", ptx.BF16, d.M * d.N, nil}}
+	if c.Split > 1 {
+		sums, flags := c.Sums(d)
+		buffers = append(buffers, Buffer{"sums", ptx.F32, max(sums, 1), nil}, Buffer{"flags", ptx.S32, max(flags, 1), zeros})
+	}
 	return Case{
 		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d.Form)),
 		Emit:     func(m *ptx.Module) { EmitGEMM(m, d.Form, c) },
-		Buffers:  []Buffer{{"a", ptx.BF16, d.M * d.K, a}, {"b", ptx.BF16, d.N * d.K, b}, {"c", ptx.BF16, d.M * d.N, nil}},
+		Buffers:  buffers,
 		Launches: []Launch{GEMMLaunch(d, c)},
 		Outputs: []Output{{Buffer: "c", Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
 			Want: func(i int) (value, magnitude float64, ok bool) {

@@ -41,7 +41,7 @@ func (c GroupedGEMMConfig) reject(d GroupedGEMMDesc) string {
 	if d.K%8 != 0 || d.N%8 != 0 {
 		return "rows that are no multiple of 16 bytes"
 	}
-	return GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep}.reject()
+	return GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep, Split: 1}.reject()
 }
 
 // GroupedGEMMConfigs returns the candidates, the preferred first, and why others are none.
