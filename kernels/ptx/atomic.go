@@ -33,7 +33,7 @@ func (k *Kernel) AtomCAS(a Access, at Addr, old, new Operand) Reg {
 }
 
 // Red performs op on memory without an answer, on one element or, for adding in global memory, on two or four
-// neighbouring float32 or bf16x2 (or eight bf16); elements are atomic one by one.
+// neighbouring float32 or bf16x2; elements are atomic one by one.
 func (k *Kernel) Red(a Access, op AtomOp, at Addr, x ...Reg) {
 	if len(x) == 0 {
 		k.fail("nothing to reduce")

@@ -21,7 +21,6 @@ type code struct {
 	name    string
 	threads int
 	cluster int
-	minCTAs int
 	params  []Param
 	shared  int // bytes given out so far
 	smem    Reg // address of the block's dynamic shared memory; none before the first use
@@ -71,14 +70,8 @@ func (k *Kernel) Cluster(n int) {
 	k.cluster = n
 }
 
-// MinBlocks asks that n blocks fit a multiprocessor, which bounds the registers of a thread.
-func (k *Kernel) MinBlocks(n int) { k.minCTAs = n }
-
 // Threads returns the threads of a block.
 func (k *Kernel) Threads() int { return k.threads }
-
-// Err returns the first mistake.
-func (k *Kernel) Err() error { return k.err }
 
 // fail keeps the first mistake with the place outside this package that made it.
 func (k *Kernel) fail(format string, args ...any) {

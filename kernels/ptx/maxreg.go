@@ -42,12 +42,11 @@ func (k *Kernel) checkMaxRegs() {
 	if m.warpgroups == 0 || k.err != nil {
 		return
 	}
-	k.minCTAs = max(k.minCTAs, 1) // without it ptxas ignores setmaxnreg in kernels that need few registers (C7508)
 	if m.warpgroups*128 != k.threads {
 		k.fail("%d warpgroups set their registers in a block of %d; each must", m.warpgroups, k.threads/128)
 		return
 	}
-	launched := min(m.largest, registerFile/(k.threads*k.minCTAs)&^7)
+	launched := min(m.largest, registerFile/k.threads&^7)
 	if m.sum > launched*m.warpgroups {
 		k.fail("the warpgroups take %d registers a thread in all; %d of %d are launched", m.sum, m.warpgroups, launched)
 	}

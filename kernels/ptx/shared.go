@@ -24,8 +24,3 @@ func (k *Kernel) Lea(at Addr) Reg {
 	}
 	return k.Add(at.Base, at.Off)
 }
-
-// Generic turns an address in global memory into a generic one, which Prefetch and tensor copies of maps in memory take.
-func (k *Kernel) Generic(global Reg) Reg {
-	return k.define(U64, global.power, "cvta.global.u64", k.src(U64, global))
-}

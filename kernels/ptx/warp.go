@@ -2,7 +2,7 @@ package ptx
 
 import "fmt"
 
-// All instructions of a warp here are executed by all its lanes: their member mask is full.
+// The instructions of a warp are executed by all its lanes: their member mask is full.
 
 // ShflXor returns a of the lane whose number differs in the bits of mask; all lanes of the warp take part.
 func (k *Kernel) ShflXor(a Reg, mask Operand) Reg { return k.shfl("bfly", a, mask, 0x1F) }

@@ -58,16 +58,18 @@ func (o Operand) LoadShare(k *ptx.Kernel, m ptx.TensorMap, to ptx.Reg, full ptx.
 	}
 }
 
-// Descriptor describes the tile that begins at an address.
-func (o Operand) Descriptor(k *ptx.Kernel, at ptx.Reg) ptx.Reg {
-	// Eight rows (K-major) or eight values of k (MN-major) of 128 bytes make the swizzle's pattern; slabs follow one
-	// another.
+// Layout is how wgmma finds the tile: eight rows (K-major) or eight values of k (MN-major) of 128 bytes make the swizzle's
+// pattern, and slabs follow one another.
+func (o Operand) Layout() ptx.Layout {
 	l := ptx.Layout{Swizzle: ptx.Swizzle128, Stride: 8 * rowBytes}
 	if o.Major == ptx.MNMajor {
 		l.Leading = Depth * rowBytes
 	}
-	return k.Descriptor(at, l)
+	return l
 }
+
+// Descriptor describes the tile that begins at an address.
+func (o Operand) Descriptor(k *ptx.Kernel, at ptx.Reg) ptx.Reg { return k.Descriptor(at, o.Layout()) }
 
 // Step is what a descriptor moves by for wgmma number i along k, in units of 16 bytes.
 func (o Operand) Step(i int) int {
