@@ -162,7 +162,7 @@ func vec(n int) string {
 	if n == 1 {
 		return ""
 	}
-	return map[int]string{2: ".v2", 4: ".v4", 8: ".v8"}[n]
+	return map[int]string{2: ".v2", 4: ".v4"}[n]
 }
 
 // vector prints registers of one type as one operand.
