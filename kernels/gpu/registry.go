@@ -8,3 +8,6 @@ var families = []Family{
 	rmsNorm,
 	rmsNormGradFamily,
 }
+
+// kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
+var kernels = []*Kernel{}

@@ -1,0 +1,44 @@
+package gpu
+
+import (
+	"fmt"
+
+	"moegen/ir"
+	"moegen/kernels/ptx"
+)
+
+// Kernel is how the h100 target computes an operation of the IR: by one or more launches of a family's kernels.
+type Kernel struct {
+	Name string // of the family
+	Op   string // the operation that it computes
+
+	// Covers reports whether the family can compute a node of Op; nil: any.
+	Covers func(*ir.Node) bool
+	// Shares lists pairs {result, operand} that are one buffer to the kernels: they update the operand. A pair whose
+	// operand is left out does not count.
+	Shares [][2]int
+	// Workspace returns how many bytes of scratch a node needs, of undefined content; nil: none.
+	Workspace func(*ir.Node) int
+	// Steps returns the launches of a node, in the order of one stream. Arguments name its buffers as In, Out and Work
+	// do. What it depends on are the types, attributes and presence of operands, never offsets: launches of one kind of
+	// layer differ in places alone.
+	Steps func(*ir.Launch) []Step
+}
+
+// Step is one launch of a plan and the kernel that it starts.
+type Step struct {
+	Launch
+	Emit func(*ptx.Module) // writes the kernel that Launch.Entry names, the same one wherever the name is the same
+}
+
+// In names operand i of the operation among the buffers of its launches.
+func In(i int) string { return fmt.Sprintf("in%d", i) }
+
+// Out names result i.
+func Out(i int) string { return fmt.Sprintf("out%d", i) }
+
+// Work names the workspace.
+const Work = "work"
+
+// Kernels returns the kernels of the h100 target, sorted by operation, the preferred first.
+func Kernels() []*Kernel { return append([]*Kernel(nil), kernels...) }
