@@ -20,13 +20,16 @@ import (
 // Request says what to generate.
 type Request struct {
 	Model      *models.Model
-	Target     string // cpu
-	DType      string // f32
+	Target     string // cpu, h100
+	DType      string // f32, bf16
 	Seq        int    // tokens of a row
 	MicroBatch int    // rows of a rank's micro-batch
 	GPUs       int    // ranks
 	Recompute  Recompute
 }
+
+// DTypes gives, by target, the element type that it trains in.
+var DTypes = map[string]string{"cpu": "f32", "h100": "bf16"}
 
 // Dump is the text of one program, or of the plan, after one pass.
 type Dump struct {
@@ -48,7 +51,11 @@ func Plan(req Request, dump func(Dump)) (*Planned, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	graphs, err := req.Model.Build(models.Shape{Seq: req.Seq, Rows: req.MicroBatch})
+	dtype, err := ir.ParseDType(req.DType)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	graphs, err := req.Model.Build(models.Shape{Seq: req.Seq, Rows: req.MicroBatch, DType: dtype})
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +74,8 @@ func (r Request) check() error {
 	if targets := kernels.Targets(); !slices.Contains(targets, r.Target) {
 		return fmt.Errorf("there is no target %q; use %s", r.Target, strings.Join(targets, " or "))
 	}
-	if r.DType != "f32" {
-		return fmt.Errorf("target %s does not train in %q; use f32", r.Target, r.DType)
+	if want := DTypes[r.Target]; r.DType != want {
+		return fmt.Errorf("target %s does not train in %q; use %s", r.Target, r.DType, want)
 	}
 	if r.GPUs < 1 {
 		return fmt.Errorf("%d ranks cannot train; give --gpus at least 1", r.GPUs)

@@ -86,6 +86,7 @@ func update(forward *ir.Graph) *ir.Graph {
 	b.Write(b.Outside("grad_norm", ir.Result, clip[0].Type), clip[0])
 	for _, v := range weights {
 		b.Section = sections[v] + ".adamw"
+		b.DType = v.Type.DType
 		value, m, mv := b.Weight(*v.Param), beside(b, "moment1.", ir.State, v), beside(b, "moment2.", ir.State, v)
 		out := b.Op(op("adamw"), "adamw."+v.Name, nil, value, beside(b, "grad.", ir.Gradient, v), m, mv, clip[1], record)
 		b.Write(value, out[0])

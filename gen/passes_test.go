@@ -275,7 +275,7 @@ func TestArenaKeepsBits(t *testing.T) {
 			if err := s.run(nil); err != nil {
 				t.Fatal(err)
 			}
-			want := train(t, s, ir.Float32)
+			want := train(t, s, ir.Stored)
 			got := world(t, s)
 			runPlan(s.plan, got)
 			for _, name := range written(s) {

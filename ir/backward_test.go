@@ -61,7 +61,7 @@ func (f *fixture) model(aux bool) []*Value {
 	})
 	positions := f.batch("positions", func(i int) int { return i % modelSeq })
 	starts := f.batch("starts", func(i int) int { return i / modelSeq % 2 * (i % modelSeq / 2) })
-	cos, sin := b.RopeTable(modelSeq, []float64{0.7}, 1)
+	cos, sin := b.RopeTable(modelSeq, []float64{0.7}, 1, F32)
 
 	b.Section = "embed"
 	x := b.Embedding("x", tokens, table, -1)

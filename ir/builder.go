@@ -7,6 +7,7 @@ import "fmt"
 type Builder struct {
 	Graph   *Graph
 	Section string // given to the nodes that are added
+	DType   DType  // of the weights that are declared
 	taken   map[string]bool
 	lookup  func(name string) (*Op, bool) // LookupOp; see named
 }
@@ -57,7 +58,7 @@ func (b *Builder) Outside(name string, role Role, t Type) *Value {
 
 // Weight declares a trained parameter.
 func (b *Builder) Weight(p Param) *Value {
-	v := b.Outside(p.Name, Weight, Fixed(F32, p.Shape...))
+	v := b.Outside(p.Name, Weight, Fixed(b.DType, p.Shape...))
 	if v.Param == nil {
 		v.Param = &p
 	}

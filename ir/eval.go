@@ -33,7 +33,7 @@ type Precision uint8
 
 const (
 	Float64 Precision = iota // everything in float64: the reference
-	Float32                  // every result of an operation rounded to float32
+	Stored                   // every result of an operation rounded to its element type
 )
 
 // Eval runs a graph on all its ranks, one Env a rank, slowly and obviously. It returns an error when an
@@ -74,8 +74,8 @@ func Eval(g *Graph, envs []Env, p Precision) error {
 		}
 		for r, env := range envs {
 			for i, v := range n.Out {
-				if p == Float32 && v.Type.DType == F32 {
-					round32(out[r][i].Data)
+				if p == Stored {
+					round(out[r][i])
 				}
 				env[v.Name] = out[r][i]
 			}
@@ -93,10 +93,29 @@ func Eval(g *Graph, envs []Env, p Precision) error {
 	return nil
 }
 
-func round32(x []float64) {
-	for i, v := range x {
-		x[i] = float64(float32(v))
+// round rounds every element to the element type, to nearest, ties to even.
+func round(t *Tensor) {
+	for i, v := range t.Data {
+		switch t.Type.DType {
+		case F32:
+			t.Data[i] = float64(float32(v))
+		case BF16:
+			t.Data[i] = RoundBF16(v)
+		}
 	}
+}
+
+// RoundBF16 rounds to the nearest bf16, ties to even: 8 significant bits, the exponents of a float32.
+func RoundBF16(v float64) float64 {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return v
+	}
+	_, exponent := math.Frexp(v) // v = f·2^exponent, 1/2 <= |f| < 1
+	unit := math.Ldexp(1, max(exponent-8, -133))
+	if r := math.RoundToEven(v/unit) * unit; math.Abs(r) < 0x1p128 {
+		return r
+	}
+	return math.Inf(int(math.Copysign(1, v)))
 }
 
 // poison marks rows from count on as unspecified.

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestEvalPrecision: in Float32 every float32 value is a float32 and stays near the float64 one, float64 values keep
+// TestEvalPrecision: in Stored every float32 value is a float32 and stays near the float64 one, float64 values keep
 // their precision. The longest chain of the model rounds fewer than a hundred times (2⁻²⁴ each) and amplifies by
 // norms and attention less than a hundredfold: 6e-4 at most of values near 1.
 func TestEvalPrecision(t *testing.T) {
@@ -28,7 +28,7 @@ func TestEvalPrecision(t *testing.T) {
 		}
 		return f.envs[0]
 	}
-	exact, rounded := run(Float64), run(Float32)
+	exact, rounded := run(Float64), run(Stored)
 	differ := false
 	for name, x := range rounded {
 		for i, v := range x.Data {
@@ -82,6 +82,35 @@ func TestEvalErrors(t *testing.T) {
 	} {
 		if err := Eval(g, c.envs, Float64); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}
+
+// TestRoundBF16 holds the rounding against the bits: every bf16 is kept, what lies between two goes to the nearer
+// one, halfway to the even one.
+func TestRoundBF16(t *testing.T) {
+	value := func(bits int) float64 { return float64(math.Float32frombits(uint32(bits) << 16)) }
+	for bits := range 0x7F80 {
+		low, high := value(bits), value(bits+1)
+		if bits == 0x7F7F {
+			high = 0x1p128
+		}
+		half, even := (low+high)/2, low
+		if bits&1 == 1 {
+			even = high
+		}
+		for _, c := range []struct{ x, want float64 }{
+			{low, low}, {half, even}, {math.Nextafter(half, 0), low}, {math.Nextafter(half, math.Inf(1)), high},
+		} {
+			if c.want == 0x1p128 {
+				c.want = math.Inf(1)
+			}
+			if got := RoundBF16(c.x); got != c.want {
+				t.Fatalf("%x rounds to %x, want %x", c.x, got, c.want)
+			}
+			if got := RoundBF16(-c.x); got != -c.want {
+				t.Fatalf("%x rounds to %x, want %x", -c.x, got, -c.want)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,20 +13,31 @@ const (
 	F32 DType = iota
 	F64
 	I32
+	BF16
 )
 
-var dtypeNames = [...]string{F32: "f32", F64: "f64", I32: "i32"}
+var dtypeNames = [...]string{F32: "f32", F64: "f64", I32: "i32", BF16: "bf16"}
 
-// String returns the name used in the text form: f32, f64, i32.
+var dtypeSizes = [...]int64{F32: 4, F64: 8, I32: 4, BF16: 2}
+
+// String returns the name used in the text form: f32, f64, i32, bf16.
 func (d DType) String() string { return dtypeNames[d] }
 
-// Size returns the bytes of one element.
-func (d DType) Size() int64 {
-	if d == F64 {
-		return 8
+// ParseDType returns the element type of a name, or an error.
+func ParseDType(name string) (DType, error) {
+	i := slices.Index(dtypeNames[:], name)
+	if i < 0 {
+		return 0, fmt.Errorf("there is no element type %q", name)
 	}
-	return 4
+	return DType(i), nil
 }
+
+// Size returns the bytes of one element.
+func (d DType) Size() int64 { return dtypeSizes[d] }
+
+// Float reports whether models compute in this type: whether weights and activations can have it. What a model
+// needs more exactly than that, or as whole numbers, has a type of its own whatever this one is.
+func (d DType) Float() bool { return d == F32 || d == BF16 }
 
 // Dim is one extent of a shape. A bounded dim holds at most N rows; how many there are is known at run time
 // only, from a count that the operations over it take as an ordinary operand; Expected is what costs assume.

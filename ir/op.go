@@ -95,6 +95,9 @@ func sole(n *Node, dy []*Value, i int) *Value {
 	return dy[i]
 }
 
+// elem is the element type of operand i.
+func (n *Node) elem(i int) DType { return n.In[i].Type.DType }
+
 // want returns an error unless operand i has the type. It names the operand as the operation does.
 func (n *Node) want(i int, t Type) error {
 	if n.In[i] == nil || n.In[i].Type.Equal(t) {

@@ -9,7 +9,7 @@ var accumulate = &Op{
 	Operands: []string{"x", "grad", "record"},
 	Results:  []string{"y"},
 	Infer: func(n *Node) ([]Type, error) {
-		y := float32Like(n.In[0].Type)
+		y := floating(n.In[0].Type)
 		return []Type{y}, n.wantAll(y, y, recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

@@ -13,7 +13,7 @@ var adamw = &Op{
 	Operands: []string{"value", "grad", "m", "v", "scale", "record"},
 	Results:  []string{"value", "m", "v"},
 	Infer: func(n *Node) ([]Type, error) {
-		t := float32Like(n.In[0].Type)
+		t := floating(n.In[0].Type)
 		return []Type{t, t, t}, n.wantAll(t, t, t, t, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

@@ -6,7 +6,7 @@ var add = &Op{
 	Operands: []string{"a", "b"},
 	Results:  []string{"y"},
 	Infer: func(n *Node) ([]Type, error) {
-		y := float32Like(n.In[0].Type)
+		y := floating(n.In[0].Type)
 		return []Type{y}, n.wantAll(y, y)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
@@ -23,5 +23,10 @@ var add = &Op{
 // Add appends y = a + b.
 func (b *Builder) Add(name string, x, y *Value) *Value { return b.Op(add, name, nil, x, y)[0] }
 
-// float32Like returns a type with the shape of t and float32 elements.
-func float32Like(t Type) Type { return Type{F32, t.Shape} }
+// floating returns t, with float32 elements where its own are no floating-point ones of a model.
+func floating(t Type) Type {
+	if t.DType.Float() {
+		return t
+	}
+	return Type{F32, t.Shape}
+}

@@ -21,7 +21,7 @@ var attention = &Op{
 		if err != nil {
 			return nil, err
 		}
-		types := []Type{Fixed(F32, q.tokens, q.heads*q.dim), Fixed(F32, q.tokens, q.heads)}
+		types := []Type{Fixed(n.elem(0), q.tokens, q.heads*q.dim), Fixed(F32, q.tokens, q.heads)}
 		return types, n.want(1, Fixed(I32, q.tokens))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
@@ -67,7 +67,7 @@ var attentionGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		o, qkv := Fixed(F32, q.tokens, q.heads*q.dim), n.In[1].Type
+		o, qkv := Fixed(n.elem(1), q.tokens, q.heads*q.dim), n.In[1].Type
 		return []Type{qkv}, n.wantAll(o, qkv, o, Fixed(F32, q.tokens, q.heads), Fixed(I32, q.tokens))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

@@ -23,7 +23,7 @@ var combine = &Op{
 		if err != nil {
 			return nil, err
 		}
-		y := Fixed(F32, n.In[1].Type.Dim(0), d)
+		y := Fixed(n.elem(0), n.In[1].Type.Dim(0), d)
 		return []Type{y}, n.want(4, y)
 	},
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {

@@ -20,7 +20,7 @@ var dispatch = &Op{
 		if err == nil && n.In[3].Type.Dim(0) != t {
 			err = fmt.Errorf("operand x has %d rows, position %d", t, n.In[3].Type.Dim(0))
 		}
-		return []Type{Bounded(F32, s, d)}, err
+		return []Type{Bounded(n.elem(0), s, d)}, err
 	},
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		tokens := n.In[0].Type.Dim(0)
@@ -60,6 +60,6 @@ func planned(n *Node, source, received, position int) (Dim, error) {
 func exchangeCost(n *Node, rows, position *Value) Cost {
 	c := streamed(n)
 	ranks := int64(position.Type.Dim(1))
-	c.Sent = rows.Type.Expected() * F32.Size() * (ranks - 1) / ranks
+	c.Sent = rows.Type.Expected() * rows.Type.DType.Size() * (ranks - 1) / ranks
 	return c
 }

@@ -22,7 +22,7 @@ var embedding = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{Bounded(F32, t, d)}, wantPadding(n, v)
+		return []Type{Bounded(n.elem(1), t, d)}, wantPadding(n, v)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		for t := range in[0].Data {
@@ -56,7 +56,7 @@ var embeddingGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		table := Fixed(F32, n.Attrs.Int("vocab"), d)
+		table := Fixed(n.elem(1), n.Attrs.Int("vocab"), d)
 		if err := wantPadding(n, table.Dim(0)); err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ var groupedLinear = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{Bounded(F32, r, out)}, n.want(2, Fixed(I32, l+1))
+		return []Type{Bounded(n.elem(0), r, out)}, n.want(2, Fixed(I32, l+1))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		w, y := in[1], out[0]
@@ -74,7 +74,7 @@ var groupedLinearDGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{Bounded(F32, r, in)}, n.want(2, Fixed(I32, l+1))
+		return []Type{Bounded(n.elem(0), r, in)}, n.want(2, Fixed(I32, l+1))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		w, dx := in[1], out[0]
@@ -119,7 +119,7 @@ var groupedLinearWGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		dw := Fixed(F32, l, out, in)
+		dw := Fixed(n.elem(0), l, out, in)
 		if err := n.want(5, dw); err != nil {
 			return nil, err
 		}
@@ -151,8 +151,8 @@ func (b *Builder) GroupedLinear(name string, x, w, offsets *Value) *Value {
 // experts returns the extents of operand i, weights stacked by expert, [L, out, in].
 func experts(n *Node, i int) (l, out, in int, err error) {
 	t := n.In[i].Type
-	if len(t.Shape) != 3 || !t.Equal(Fixed(F32, t.Dim(0), t.Dim(1), t.Dim(2))) {
-		return 0, 0, 0, fmt.Errorf("operand %s has type %s, want float32 matrices stacked by expert", n.Op.Operands[i], t)
+	if len(t.Shape) != 3 || t.DType != n.elem(0) || !t.Equal(Fixed(t.DType, t.Dim(0), t.Dim(1), t.Dim(2))) {
+		return 0, 0, 0, fmt.Errorf("operand %s has type %s, want matrices of %s stacked by expert", n.Op.Operands[i], t, n.elem(0))
 	}
 	return t.Dim(0), t.Dim(1), t.Dim(2), nil
 }

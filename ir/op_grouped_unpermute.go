@@ -82,7 +82,7 @@ func summed(n *Node, in, out int) (Type, []Type, error) {
 		return Type{}, nil, err
 	}
 	l := n.In[1].Type.Dim(0)
-	return Bounded(F32, t, out), []Type{n.In[0].Type, n.In[1].Type, Fixed(I32, l+1), n.In[3].Type}, nil
+	return Bounded(n.elem(0), t, out), []Type{n.In[0].Type, n.In[1].Type, Fixed(I32, l+1), n.In[3].Type}, nil
 }
 
 // sumRows adds up, for every token, the rows behind its slots; element is column j of row i, of expert e.

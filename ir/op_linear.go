@@ -20,8 +20,9 @@ var linear = &Op{
 		if err != nil {
 			return nil, err
 		}
-		y := Fixed(F32, t, out)
-		return []Type{y}, n.wantAll(n.In[0].Type, Fixed(F32, out, k), Fixed(F32, out), y)
+		e := n.elem(0)
+		y := Fixed(e, t, out)
+		return []Type{y}, n.wantAll(n.In[0].Type, Fixed(e, out, k), Fixed(e, out), y)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		x, w, y := in[0], in[1], out[0]
@@ -65,8 +66,9 @@ var linearDGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		dx := Fixed(F32, t, k)
-		return []Type{dx}, n.wantAll(n.In[0].Type, Fixed(F32, out, k), dx)
+		e := n.elem(0)
+		dx := Fixed(e, t, k)
+		return []Type{dx}, n.wantAll(n.In[0].Type, Fixed(e, out, k), dx)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		dy, w, dx := in[0], in[1], out[0]
@@ -102,8 +104,9 @@ var linearWGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		dw := Fixed(F32, out, k)
-		return []Type{dw}, n.wantAll(n.In[0].Type, Fixed(F32, t, k), dw, recordType)
+		e := n.elem(0)
+		dw := Fixed(e, out, k)
+		return []Type{dw}, n.wantAll(n.In[0].Type, Fixed(e, t, k), dw, recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		dy, x, dw := in[0], in[1], out[0]
@@ -132,7 +135,7 @@ var biasGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		db := Fixed(F32, out)
+		db := Fixed(n.elem(0), out)
 		return []Type{db}, n.wantAll(n.In[0].Type, db, recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
@@ -152,7 +155,7 @@ func (b *Builder) Linear(name string, x, w, bias *Value) *Value {
 
 var recordType = Fixed(F32, RecordLen)
 
-// matrix returns the two extents of operand i, an error if it is not a float32 matrix of fixed extents.
+// matrix returns the two extents of operand i, an error if it is not a matrix of floats of fixed extents.
 func matrix(n *Node, i int) (rows, cols int, err error) {
 	r, cols, err := rowMatrix(n, i)
 	if err == nil && r.Bounded {
@@ -161,12 +164,12 @@ func matrix(n *Node, i int) (rows, cols int, err error) {
 	return r.N, cols, err
 }
 
-// rowMatrix returns the two extents of operand i, an error if it is not a float32 matrix; its rows may be
+// rowMatrix returns the two extents of operand i, an error if it is not a matrix of floats; its rows may be
 // bounded.
 func rowMatrix(n *Node, i int) (rows Dim, cols int, err error) {
 	t := n.In[i].Type
-	if t.DType != F32 || len(t.Shape) != 2 || t.Shape[1].Bounded {
-		return Dim{}, 0, fmt.Errorf("operand %s has type %s, want a float32 matrix", n.Op.Operands[i], t)
+	if !t.DType.Float() || len(t.Shape) != 2 || t.Shape[1].Bounded {
+		return Dim{}, 0, fmt.Errorf("operand %s has type %s, want a matrix of f32 or bf16", n.Op.Operands[i], t)
 	}
 	return t.Shape[0], t.Dim(1), nil
 }

@@ -54,14 +54,14 @@ func wantHead(n *Node) error {
 	if err != nil {
 		return err
 	}
-	_, k, err := matrix(n, 1)
+	v, k, err := matrix(n, 1)
 	if err != nil {
 		return err
 	}
 	if k != d {
 		return fmt.Errorf("operand w has type %s, want %d columns", n.In[1].Type, d)
 	}
-	return n.wantAll(n.In[0].Type, n.In[1].Type, Fixed(I32, t), recordType)
+	return n.wantAll(n.In[0].Type, Fixed(n.elem(0), v, d), Fixed(I32, t), recordType)
 }
 
 // headCost is the cost of `products` products of the size of the logits'.

@@ -14,7 +14,7 @@ var permute = &Op{
 			return nil, err
 		}
 		_, err = localExperts(n, 1)
-		return []Type{Bounded(F32, r, d)}, err
+		return []Type{Bounded(n.elem(0), r, d)}, err
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		x, y, rows := in[0], out[0], routed(in[1])

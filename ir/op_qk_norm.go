@@ -16,7 +16,7 @@ var qkNorm = &Op{
 		if err != nil {
 			return nil, err
 		}
-		w := Fixed(F32, q.dim)
+		w := Fixed(n.elem(0), q.dim)
 		return []Type{n.In[0].Type}, n.wantAll(n.In[0].Type, w, w)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
@@ -52,7 +52,7 @@ var qkNormGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		qkv, w := n.In[0].Type, Fixed(F32, q.dim)
+		qkv, w := n.In[0].Type, Fixed(n.elem(0), q.dim)
 		return []Type{qkv, w, w}, n.wantAll(qkv, qkv, w, w)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

@@ -17,7 +17,7 @@ var rmsNorm = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{Fixed(F32, t, d), Fixed(F32, t)}, n.want(1, Fixed(F32, d))
+		return []Type{Fixed(n.elem(0), t, d), Fixed(F32, t)}, n.want(1, Fixed(n.elem(0), d))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		x, w, y, rstd := in[0], in[1], out[0], out[1]
@@ -51,7 +51,7 @@ var rmsNormGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		x, w := Fixed(F32, t, d), Fixed(F32, d)
+		x, w := Fixed(n.elem(0), t, d), Fixed(n.elem(0), d)
 		return []Type{x, w}, n.wantAll(x, x, w, Fixed(F32, t), x, w, recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

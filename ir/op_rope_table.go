@@ -8,10 +8,11 @@ import "math"
 var ropeTable = &Op{
 	Name:    "rope_table",
 	Results: []string{"cos", "sin"},
-	Attrs:   Attrs{{"seq", 0}, {"inv_freq", []float64(nil)}, {"scale", 0.0}},
+	Attrs:   Attrs{{"seq", 0}, {"inv_freq", []float64(nil)}, {"scale", 0.0}, {"dtype", ""}},
 	Infer: func(n *Node) ([]Type, error) {
-		t := Fixed(F32, n.Attrs.Int("seq"), len(n.Attrs.Floats("inv_freq")))
-		return []Type{t, t}, nil
+		d, err := ParseDType(n.Attrs.Str("dtype"))
+		t := Fixed(d, n.Attrs.Int("seq"), len(n.Attrs.Floats("inv_freq")))
+		return []Type{t, t}, err
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		scale := n.Attrs.Float("scale")
@@ -26,7 +27,7 @@ var ropeTable = &Op{
 }
 
 // RopeTable appends the rotations of all positions: two values [seq, len(invFreq)].
-func (b *Builder) RopeTable(seq int, invFreq []float64, scale float64) (cos, sin *Value) {
-	out := b.Op(ropeTable, "rope", Attrs{{"seq", seq}, {"inv_freq", invFreq}, {"scale", scale}})
+func (b *Builder) RopeTable(seq int, invFreq []float64, scale float64, d DType) (cos, sin *Value) {
+	out := b.Op(ropeTable, "rope", Attrs{{"seq", seq}, {"inv_freq", invFreq}, {"scale", scale}, {"dtype", d.String()}})
 	return out[0], out[1]
 }

@@ -13,7 +13,7 @@ var sliceRows = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{Fixed(F32, n.Attrs.Int("rows"), d)}, n.want(1, Fixed(I32, 1))
+		return []Type{Fixed(n.elem(0), n.Attrs.Int("rows"), d)}, n.want(1, Fixed(I32, 1))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		for i := range out[0].Type.Dim(0) {

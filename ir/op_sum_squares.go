@@ -15,7 +15,7 @@ var sumSquares = &Op{
 			}
 		}
 		y := Fixed(F64, 1)
-		return []Type{y}, n.wantAll(float32Like(t), y)
+		return []Type{y}, n.wantAll(floating(t), y)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		out[0].Data[0] = at(in[1], 0) + dot(in[0].Data, in[0].Data)

@@ -19,7 +19,7 @@ var swiglu = &Op{
 		if err == nil {
 			err = wantOffsets(n, 1)
 		}
-		return []Type{Bounded(F32, r, f)}, err
+		return []Type{Bounded(n.elem(0), r, f)}, err
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		gu, a := in[0], out[0]
@@ -54,7 +54,7 @@ var swigluGrad = &Op{
 		if err != nil {
 			return nil, err
 		}
-		return []Type{n.In[1].Type}, n.want(0, Bounded(F32, r, f))
+		return []Type{n.In[1].Type}, n.want(0, Bounded(n.elem(1), r, f))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		rows := present(in[0], in[2])

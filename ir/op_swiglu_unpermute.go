@@ -23,7 +23,7 @@ var swigluUnpermuteGrad = &Op{
 		if _, err := localExperts(n, 3); err != nil {
 			return nil, err
 		}
-		a, w := Bounded(F32, r, f), Bounded(F32, t, n.Attrs.Int("top_k"))
+		a, w := Bounded(n.elem(0), r, f), Bounded(F32, t, n.Attrs.Int("top_k"))
 		return []Type{n.In[0].Type, a, w}, n.wantAll(n.In[0].Type, a, w, n.In[3].Type, Bounded(I32, r))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {

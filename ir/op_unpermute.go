@@ -29,7 +29,7 @@ var unpermute = &Op{
 		if _, err := localExperts(n, 1); err != nil {
 			return nil, err
 		}
-		y := Bounded(F32, t, d)
+		y := Bounded(n.elem(0), t, d)
 		return []Type{y}, n.wantAll(n.In[0].Type, n.In[1].Type, Bounded(I32, r), n.In[3].Type,
 			Bounded(F32, t, k), y, Fixed(I32, 1))
 	},
@@ -88,7 +88,7 @@ var unpermuteGrad = &Op{
 			return nil, err
 		}
 		t := n.In[0].Type.Shape[0]
-		return []Type{Bounded(F32, r, d)}, n.want(1, Bounded(F32, t, n.Attrs.Int("top_k")))
+		return []Type{Bounded(n.elem(0), r, d)}, n.want(1, Bounded(F32, t, n.Attrs.Int("top_k")))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		dy, w, rows, k := in[0], in[1], routed(in[2]), n.Attrs.Int("top_k")
@@ -119,7 +119,7 @@ var unpermuteWGrad = &Op{
 		}
 		t, k := n.In[0].Type.Shape[0], n.Attrs.Int("top_k")
 		return []Type{Bounded(F32, t, k)},
-			n.wantAll(n.In[0].Type, Bounded(F32, r, d), n.In[2].Type, n.In[3].Type, Bounded(I32, t, k))
+			n.wantAll(n.In[0].Type, Bounded(n.elem(0), r, d), n.In[2].Type, n.In[3].Type, Bounded(I32, t, k))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		for i := range routed(in[2]) {

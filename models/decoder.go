@@ -35,7 +35,7 @@ func (r *rope) setup(s Shape) *ir.Graph {
 	b := ir.NewBuilder("setup")
 	b.Section = "setup"
 	toCos, toSin := r.declare(b, s)
-	cos, sin := b.RopeTable(s.Seq, r.InvFreq, r.Scale)
+	cos, sin := b.RopeTable(s.Seq, r.InvFreq, r.Scale, s.DType)
 	b.Write(toCos, cos)
 	b.Write(toSin, sin)
 	return b.Graph
@@ -43,16 +43,17 @@ func (r *rope) setup(s Shape) *ir.Graph {
 
 // declare declares the rotation tables.
 func (r *rope) declare(b *ir.Builder, s Shape) (cos, sin *ir.Value) {
-	t := ir.Fixed(ir.F32, s.Seq, len(r.InvFreq))
+	t := ir.Fixed(s.DType, s.Seq, len(r.InvFreq))
 	return b.Outside("rope_cos", ir.Constant, t), b.Outside("rope_sin", ir.Constant, t)
 }
 
 // head builds the program that computes some rows of logits of the last forward pass.
 func head(s Shape, weight func(*ir.Builder) *ir.Value, vocab, hidden int) *ir.Graph {
 	b := ir.NewBuilder("head")
+	b.DType = s.DType
 	b.Section = "head"
 	first := b.Outside("head_row", ir.Input, ir.Fixed(ir.I32, 1))
-	final := b.Outside("final_TD", ir.Result, ir.Fixed(ir.F32, s.Tokens(), hidden))
+	final := b.Outside("final_TD", ir.Result, ir.Fixed(s.DType, s.Tokens(), hidden))
 	some := b.SliceRows("head.rows_CD", final, first, headRows(s.Tokens(), vocab))
 	writeResult(b, "logits_CV", b.Linear("head.logits_CV", some, weight(b), nil))
 	return b.Graph

@@ -116,8 +116,9 @@ func Parse(name, file string, text []byte) (*Model, error) {
 
 // Shape is what a build fixes beside the model.
 type Shape struct {
-	Seq  int // tokens of a row
-	Rows int // rows of a rank's micro-batch
+	Seq   int      // tokens of a row
+	Rows  int      // rows of a rank's micro-batch
+	DType ir.DType // of weights, activations and tables
 }
 
 // Tokens returns T, the tokens of a rank's micro-batch.

@@ -143,6 +143,7 @@ func (m *qwen3MoE) build(s Shape) *Graphs {
 // forward builds the forward pass: embedding, layers, head, loss.
 func (m *qwen3MoE) forward(s Shape) *ir.Graph {
 	b := ir.NewBuilder("forward")
+	b.DType = s.DType
 	in := declareInputs(b, s)
 	cos, sin := m.rope.declare(b, s)
 

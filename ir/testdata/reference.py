@@ -73,7 +73,7 @@ case("rope", """
 graph g ranks 1
 input qkv f32[10 48]
 input positions i32[10]
-cos, sin = rope_table() {seq=5, inv_freq=%s, scale=1.0}
+cos, sin = rope_table() {seq=5, inv_freq=%s, scale=1.0, dtype="f32"}
 y = rope(qkv, cos, sin, positions) {heads=4, kv_heads=2}
 """ % str(inv_freq.tolist()).replace(",", ""), {"qkv": qkv, "positions": positions},
      {"cos": angle.cos(), "sin": angle.sin(), "y": torch.cat([unheads(rq), unheads(rk), unheads(v)], 1)})
