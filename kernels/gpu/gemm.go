@@ -275,20 +275,20 @@ func syncCluster(k *ptx.Kernel, cluster int) {
 	k.ClusterWait()
 }
 
-// GEMMLaunch is the launch of a product of the buffers a, b and c, with sums and flags if tiles are split.
-func GEMMLaunch(d GEMMDesc, c GEMMConfig) Launch {
-	majorA, majorB := d.Form.majors()
+// launch is the launch of a product by one Config, with the buffers sums and flags if tiles are split.
+func (p product) launch(c GEMMConfig) Launch {
+	majorA, majorB := p.Form.majors()
 	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
-	operand := func(buffer string, o tile.Operand, rows, share int) Arg {
+	operand := func(at Arg, o tile.Operand, rows, share int) Arg {
 		if o.Major == ptx.KMajor {
-			return MapOf(buffer, rows, d.K, o.Map(share))
+			return at.matrix(rows, p.K, o.Map(share))
 		}
-		return MapOf(buffer, d.K, rows, o.Map(share))
+		return at.matrix(p.K, rows, o.Map(share))
 	}
-	tilesM, tilesN, splitFrom := c.grid(d)
-	l := Launch{Entry: c.Name(d.Form), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
-		operand("a", a, d.M, 1), operand("b", b, d.N, c.Cluster), MapOf("c", d.M, d.N, tile.StoreMap()),
-		U32(ceil(d.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
+	tilesM, tilesN, splitFrom := c.grid(p.GEMMDesc)
+	l := Launch{Entry: c.Name(p.Form), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
+		operand(p.a, a, p.M, 1), operand(p.b, b, p.N, c.Cluster), p.c.matrix(p.M, p.N, tile.StoreMap()),
+		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
 	if c.Split > 1 {
 		l.Args = append(l.Args, U32(splitFrom), Place("sums"), Place("flags"))
 	}

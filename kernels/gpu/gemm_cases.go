@@ -77,7 +77,7 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d.Form)),
 		Emit:     func(m *ptx.Module) { EmitGEMM(m, d.Form, c) },
 		Buffers:  buffers,
-		Launches: []Launch{GEMMLaunch(d, c)},
+		Launches: []Launch{product{d, Place("a"), Place("b"), Place("c")}.launch(c)},
 		Outputs: []Output{{Buffer: "c", Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
 			Want: func(i int) (value, magnitude float64, ok bool) {
 				for k := range d.K {

@@ -10,4 +10,8 @@ var families = []Family{
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
-var kernels = []*Kernel{}
+var kernels = []*Kernel{
+	linear,
+	linearDGrad,
+	linearWGrad,
+}
