@@ -40,13 +40,20 @@ func (b *body) statements() []*jen.Statement {
 		for j, a := range c.args {
 			values = append(values, b.argument(i, j, a)...)
 		}
-		if i > 0 {
-			out = append(out, jen.Line())
+		if !c.more {
+			if i > 0 {
+				out = append(out, jen.Line())
+			}
+			for _, line := range b.comment(i) {
+				out = append(out, jen.Comment(line))
+			}
 		}
-		for _, line := range b.comment(i) {
-			out = append(out, jen.Comment(line))
+		if c.step != nil {
+			values = append([]jen.Code{jen.Op("&").Id(b.e.kernelVar(c.step)), jen.Lit(c.step.Grid)}, values...)
+			out = append(out, jen.Id("r").Dot("Launch").Call(values...))
+			continue
 		}
-		function := strings.TrimPrefix(c.kernel.Name, "host.")
+		function := strings.TrimPrefix(strings.TrimPrefix(c.kernel.Name, "host."), "device.")
 		if method, ok := strings.CutPrefix(function, "Rank."); ok {
 			out = append(out, jen.Id("r").Dot(method).Call(values...))
 		} else {
@@ -59,9 +66,12 @@ func (b *body) statements() []*jen.Statement {
 // argument emits argument j of call i; the rank of a method is its receiver and no argument.
 func (b *body) argument(i, j int, a kernels.Arg) []jen.Code {
 	c := b.rows[0].calls[i]
+	if c.step != nil {
+		return []jen.Code{b.parameter(i, j, c.step.Args[j])}
+	}
 	switch a.Kind {
 	case kernels.Rank:
-		if strings.HasPrefix(c.kernel.Name, "host.Rank.") {
+		if strings.Contains(c.kernel.Name, ".Rank.") {
 			return nil
 		}
 		return []jen.Code{jen.Id("r")}
@@ -82,16 +92,21 @@ func (b *body) argument(i, j int, a kernels.Arg) []jen.Code {
 		return []jen.Code{jen.Index().Id(goTypes[c.buffers(j)[0].Type.DType]).Values(elements...)}
 	case kernels.Literal:
 		return []jen.Code{b.literal(i, j, a)}
+	case kernels.DType:
+		return []jen.Code{elementType(a.Value.(ir.DType))}
 	default:
 		return []jen.Code{b.view(i, j, 0)}
 	}
 }
 
-// view emits the slice of the arena that is buffer k of argument j of call i.
+// view emits the slice of the arena that is buffer k of argument j of call i; on a GPU, where it lies.
 func (b *body) view(i, j, k int) *jen.Statement {
 	buffer := b.rows[0].calls[i].buffers(j)[k]
 	if buffer == nil {
 		return jen.Nil()
+	}
+	if b.e.plan.Target != "cpu" {
+		return b.place(i, j, k)
 	}
 	method := map[ir.DType]string{ir.F32: "F32", ir.F64: "F64", ir.I32: "I32"}[buffer.Type.DType]
 	return jen.Id("r").Dot(method).Call(b.place(i, j, k), jen.Lit(buffer.Type.Elements()))

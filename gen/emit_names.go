@@ -18,7 +18,7 @@ type scope map[string]bool
 func newScope() scope {
 	s := scope{}
 	for _, name := range []string{
-		"host", "train", "checkpoint", "r", "p", "o", "i", "init",
+		"host", "device", "driver", "train", "checkpoint", "safetensors", "r", "p", "o", "i", "init", "kernels",
 		"main", "program", "manifest", "params", "setup", "microBatch", "update", "eval", "head",
 	} {
 		s[name] = true

@@ -25,7 +25,7 @@ func (e *emitter) program(p *ir.Program) []byte {
 		}
 		k.name = e.scope.fresh(k.name)
 	}
-	f.Func().Id(name).Params(jen.Id("r").Op("*").Qual(hostPath, "Rank")).BlockFunc(func(g *jen.Group) {
+	f.Func().Id(name).Params(e.rank()).BlockFunc(func(g *jen.Group) {
 		for _, part := range repeats(segments) {
 			e.callKinds(g, segments, part)
 		}
@@ -107,7 +107,7 @@ func (e *emitter) callKinds(g *jen.Group, segments []*segment, part repeat) {
 // function emits the function of a kind, and after it, where there are several rows, a struct and a table of what
 // differs between them.
 func (e *emitter) function(f *jen.File, name string, rows []*segment) {
-	params := []jen.Code{jen.Id("r").Op("*").Qual(hostPath, "Rank")}
+	params := []jen.Code{e.rank()}
 	if len(rows) == 0 {
 		f.Func().Id(name).Params(params...).Block()
 		return

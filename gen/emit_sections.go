@@ -6,6 +6,7 @@ import (
 
 	"moegen/ir"
 	"moegen/kernels"
+	"moegen/kernels/gpu"
 )
 
 // A segment is a run of launches of one section: a layer's forward pass, a layer's backward pass.
@@ -24,15 +25,17 @@ type kind struct {
 	segments []*segment
 }
 
-// call is a launch seen as a function call.
+// call is a launch seen as a function call, or one of several that make up a launch.
 type call struct {
 	launch *ir.Launch
 	kernel *kernels.Kernel
 	args   []kernels.Arg
+	step   *gpu.Step // what it launches on a GPU, with step.Args beside args; nil: it calls a function of the runtime
+	more   bool      // it goes on with the launch of the call before
 }
 
-// newCall looks a launch up in the registry and holds it against its kernel.
-func newCall(target string, l *ir.Launch) call {
+// newCalls looks a launch up in the registry and holds it against its kernel.
+func newCalls(target string, l *ir.Launch) []call {
 	k, ok := kernels.Lookup(target, l.Kernel, l.Op.Name)
 	if !ok {
 		panic(fmt.Sprintf("BUG: target %s has no kernel %s for %s", target, l.Kernel, l.Op.Name))
@@ -43,7 +46,33 @@ func newCall(target string, l *ir.Launch) call {
 			panic(fmt.Sprintf("BUG: %s updates %s, but its result %s lies elsewhere", k.Name, in.Name, out.Name))
 		}
 	}
-	return call{l, k, k.Call(l)}
+	if k.Steps == nil {
+		return []call{{launch: l, kernel: k, args: k.Call(l)}}
+	}
+	var calls []call
+	for i, step := range k.Steps(l) {
+		c := call{launch: l, kernel: k, step: &step, more: i > 0}
+		for _, a := range step.Args {
+			c.args = append(c.args, placeOf(a.Buffer))
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// placeOf is the argument that names a buffer of a launch as package gpu does; a number is a literal.
+func placeOf(buffer string) kernels.Arg {
+	a := kernels.Arg{Kind: kernels.Literal}
+	if buffer == gpu.Work {
+		a.Kind = kernels.Workspace
+	} else if n, err := fmt.Sscanf(buffer, gpu.InFormat, &a.Index); n == 1 && err == nil {
+		a.Kind = kernels.Operand
+	} else if n, err := fmt.Sscanf(buffer, gpu.OutFormat, &a.Index); n == 1 && err == nil {
+		a.Kind = kernels.Result
+	} else if buffer != "" {
+		panic("BUG: no launch has a buffer " + buffer)
+	}
+	return a
 }
 
 // buffers returns the buffers that argument i views: one, or several of a list of scalars; nil: left out.
@@ -65,8 +94,18 @@ func (c call) buffers(i int) []*ir.Buffer {
 func (c call) signature() string {
 	var b strings.Builder
 	b.WriteString(c.kernel.Name)
+	if c.step != nil {
+		fmt.Fprintf(&b, " %s %d", c.step.Entry, c.step.Grid)
+	}
 	for i, a := range c.args {
 		fmt.Fprintf(&b, " %d:%s", a.Kind, a.Name)
+		if c.step != nil {
+			x := c.step.Args[i]
+			fmt.Fprintf(&b, " %s %x +%d", x.Type, x.Bits, x.Offset)
+			if x.Map != nil {
+				fmt.Fprintf(&b, " %v", *x.Map)
+			}
+		}
 		if a.Kind == kernels.Literal && a.Name == "" {
 			fmt.Fprintf(&b, "=%v", a.Value)
 		}
@@ -89,7 +128,7 @@ func sections(target string, p *ir.Program) ([]*segment, []*kind) {
 		}
 		s := segments[len(segments)-1]
 		s.launches = append(s.launches, l)
-		s.calls = append(s.calls, newCall(target, l))
+		s.calls = append(s.calls, newCalls(target, l)...)
 	}
 	bySignature := map[string]*kind{}
 	for _, s := range segments {

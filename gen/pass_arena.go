@@ -127,6 +127,9 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 				continue
 			}
 			at := inPlace(n, j, i, lastUse, places)
+			if k.Apart && !slices.ContainsFunc(k.Shares, func(s [2]int) bool { return s[0] == j }) {
+				at = nil
+			}
 			if at == nil || taken[at] || at.bytes < roundUp(v.Type.Bytes()) {
 				at = fresh(v.Name, v.Type.Bytes(), i)
 			}

@@ -1,19 +1,18 @@
 package gen
 
-import "moegen/ir"
+import (
+	"moegen/ir"
+	"moegen/kernels"
+)
 
 // fuse joins operations that one kernel computes without a trip through memory. Each rule is a function from
 // graph to graph; a rule whose pattern is not there changes nothing.
 func fuse(s *step) error {
-	for _, rule := range []func(*ir.Graph) *ir.Graph{
-		fuseQKNormRope,
-		fuseGather,
-		fuseExpertBackward,
-		fuseExpertSum,
-		fuseCrossEntropy,
-		fuseResidual,
-		fuseAccumulate,
-	} {
+	rules := []func(*ir.Graph) *ir.Graph{fuseQKNormRope, fuseGather, fuseExpertBackward}
+	if kernels.Computes(s.req.Target, "grouped_linear_unpermute") {
+		rules = append(rules, fuseExpertSum)
+	}
+	for _, rule := range append(rules, fuseCrossEntropy, fuseResidual, fuseAccumulate) {
 		s.rewrite(func(g *ir.Graph) *ir.Graph { return ir.WithoutDead(rule(g)) })
 	}
 	return nil

@@ -1,8 +1,8 @@
 // Package kernels says which kernels there are, which operations they compute and how they are called. The
-// code of host kernels is package host of the runtime; a test runs every kernel through its entry here
-// against the operation's Eval, so that the two cannot drift apart.
+// code of host kernels is package host of the runtime, that of a GPU's the families of package gpu; tests run every
+// kernel through its entry here against the operation's Eval, so that the two cannot drift apart.
 //
-// The package imports ir alone and touches numbers and text only.
+// The package touches numbers and text only.
 package kernels
 
 import (
@@ -10,12 +10,13 @@ import (
 	"sort"
 
 	"moegen/ir"
+	"moegen/kernels/gpu"
 )
 
 // Kernel is one way to compute an operation on a target.
 type Kernel struct {
 	// Name is what a launch calls it: "host.Linear" is the function Linear of package host, "host.Rank.TapF32"
-	// the method TapF32 of its type Rank.
+	// the method TapF32 of its type Rank; "gpu.gemm" stands for the launches of that family.
 	Name string
 	Op   string // the operation that it computes
 
@@ -24,10 +25,14 @@ type Kernel struct {
 	// Shares lists pairs {result, operand} that are one buffer to the kernel: it updates the operand. A pair
 	// whose operand is left out does not count.
 	Shares [][2]int
+	// Apart says that results never take the place of operands, except those of Shares.
+	Apart bool
 	// Workspace returns how many float32 of scratch a node needs; nil: none.
 	Workspace func(*ir.Node) int
-	// Call returns the arguments of a launch, in the order of the function's parameters.
+	// Call returns the arguments of a launch, in the order of the function's parameters; nil where Steps is not.
 	Call func(*ir.Launch) []Arg
+	// Steps returns the launches on a GPU; nil for a function of the runtime.
+	Steps func(*ir.Launch) []gpu.Step
 }
 
 // Select returns the kernel for a node on a target, the first in the registry that covers it, or nil.
@@ -48,6 +53,16 @@ func Lookup(target, name, op string) (*Kernel, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Computes reports whether a target has a kernel for an operation.
+func Computes(target, op string) bool {
+	for _, k := range all[target] {
+		if k.Op == op {
+			return true
+		}
+	}
+	return false
 }
 
 // All returns the kernels of a target, sorted by operation.
@@ -76,6 +91,7 @@ const (
 	Accumulate                // whether this micro-batch adds to the gradients: the record's RecordAccumulate
 	Record                    // one element of operand Index, the step record: host's constant Name
 	Scalars                   // a list of the first elements of operands Index and up
+	DType                     // Value, an element type
 	Literal                   // Value: int, float64, bool, string or []float64; Name, if it differs between layers
 )
 

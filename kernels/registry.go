@@ -57,4 +57,5 @@ var all = map[string][]*Kernel{
 		unpermuteGrad,
 		unpermuteWGrad,
 	},
+	"h100": onGPU(),
 }

@@ -17,6 +17,9 @@ type Kernel struct {
 	// Shares lists pairs {result, operand} that are one buffer to the kernels: they update the operand. A pair whose
 	// operand is left out does not count.
 	Shares [][2]int
+	// InPlace says that every pair of the operation's InPlace may be one buffer: where an element of the result is
+	// written, that element of the operand has been read, and nobody reads it later.
+	InPlace bool
 	// Workspace returns how many bytes of scratch a node needs, of undefined content; nil: none.
 	Workspace func(*ir.Node) int
 	// Steps returns the launches of a node, in the order of one stream. Arguments name its buffers as In, Out and Work
@@ -31,11 +34,17 @@ type Step struct {
 	Emit func(*ptx.Module) // writes the kernel that Launch.Entry names, the same one wherever the name is the same
 }
 
+// How In and Out name buffers.
+const (
+	InFormat  = "in%d"
+	OutFormat = "out%d"
+)
+
 // In names operand i of the operation among the buffers of its launches.
-func In(i int) string { return fmt.Sprintf("in%d", i) }
+func In(i int) string { return fmt.Sprintf(InFormat, i) }
 
 // Out names result i.
-func Out(i int) string { return fmt.Sprintf("out%d", i) }
+func Out(i int) string { return fmt.Sprintf(OutFormat, i) }
 
 // Work names the workspace.
 const Work = "work"
