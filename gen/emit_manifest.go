@@ -178,6 +178,9 @@ func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
 		if piece.Count > 0 {
 			fields = append(fields, field("Count", jen.Lit(piece.Count)), field("Step", jen.Lit(piece.Step)))
 		}
+		if piece.Tied != "" {
+			fields = append(fields, field("Tied", jen.Lit(piece.Tied)))
+		}
 		pieces = append(pieces, jen.Values(fields...))
 	}
 	fields := []jen.Code{field("Name", jen.Lit(p.Name)), field("Shape", ints(p.Shape))}

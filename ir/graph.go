@@ -227,7 +227,8 @@ type Piece struct {
 	Offset  int    // of its first element in the parameter, in elements
 	Strides []int  // nil: row-major without gaps
 	Count   int
-	Step    int // elements between consecutive tensors of a pattern
+	Step    int    // elements between consecutive tensors of a pattern
+	Tied    string // another name of a single tensor, under which a checkpoint may hold it too; "": none
 }
 
 // Init is how a random initialisation fills a parameter.

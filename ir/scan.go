@@ -179,6 +179,9 @@ func (p *parser) piece() {
 		p.expect("step")
 		piece.Step = p.int()
 	}
+	if p.accept("tied") {
+		piece.Tied = p.quoted()
+	}
 	p.param.Pieces = append(p.param.Pieces, piece)
 }
 

@@ -120,6 +120,9 @@ func (t *text) maps(params []*Param) {
 			if piece.Count != 0 {
 				s += fmt.Sprintf(" count %d step %d", piece.Count, piece.Step)
 			}
+			if piece.Tied != "" {
+				s += fmt.Sprintf(" tied %q", piece.Tied)
+			}
 			t.line("%s", s)
 		}
 	}

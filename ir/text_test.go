@@ -10,7 +10,7 @@ import (
 // textGraph has every kind of line and of attribute.
 const textGraph = `graph step ranks 2
 map embed [8 4] init normal 0.02 zero [3]
-  piece "model.embed.weight" [8 4] at 0
+  piece "model.embed.weight" [8 4] at 0 tied "lm_head.weight"
 map layers.0.experts [4 6 3] expert sharded init zeros 0.0
   piece "experts.%d.gate \"odd\" name" [3 3] at 0 strides [1 3] count 4 step 18
   piece "experts.%d.up" [3 3] at 9 count 4 step 18

@@ -275,14 +275,21 @@ func (m *qwen3MoE) embedding() ir.Param {
 	if m.padding >= 0 {
 		init.ZeroRows = []int{m.padding}
 	}
-	return rows("embed.tokens", init, []string{"model.embed_tokens.weight"}, []int{m.vocab}, m.hidden)
+	p := rows("embed.tokens", init, []string{"model.embed_tokens.weight"}, []int{m.vocab}, m.hidden)
+	if m.tied {
+		p.Pieces[0].Tied = headTensor
+	}
+	return p
 }
+
+// headTensor is the weight of the head in a checkpoint.
+const headTensor = "lm_head.weight"
 
 func (m *qwen3MoE) headWeight(b *ir.Builder) *ir.Value {
 	if m.tied {
 		return b.Weight(m.embedding())
 	}
-	return b.Weight(rows("head.logits", m.normal(), []string{"lm_head.weight"}, []int{m.vocab}, m.hidden))
+	return b.Weight(rows("head.logits", m.normal(), []string{headTensor}, []int{m.vocab}, m.hidden))
 }
 
 // normal is how Transformers initialises every matrix of this architecture.

@@ -30,6 +30,7 @@ type Checkpoint struct {
 	layout  safetensors.Layout
 	config  []byte
 	files   []file
+	tied    []string // tensors of the folder that Save leaves out
 }
 
 // Open examines the checkpoint folder dir. Its files stay open until Close, so Save works even when the folder
@@ -107,14 +108,20 @@ func (c *Checkpoint) Close() {
 // Config is the text of config.json.
 func (c *Checkpoint) Config() []byte { return c.config }
 
+// Tied lists the tensors that Load, Resume or Save found to be others under another name, sorted. Save leaves them out.
+func (c *Checkpoint) Tied() []string { return c.tied }
+
 // Load reads the weights of all parameters into the memory of all ranks. The folder must hold exactly the
-// tensors of the parameters, with their shapes.
+// tensors of the parameters, with their shapes; tensors that are tied may be there under either name or both.
 func (c *Checkpoint) Load(params []Param, memory Memory) error {
 	list := tensors(params)
-	if err := match(c.weights, list); err != nil {
+	if err := c.fit(list); err != nil {
 		return err
 	}
-	return load(c.weights, list, memory, value)
+	if err := load(c.weights, list, memory, value); err != nil {
+		return err
+	}
+	return c.compareTied(list)
 }
 
 // Save writes a checkpoint folder of the same form with the parameters that the ranks hold. A state that is
@@ -164,7 +171,7 @@ func (c *Checkpoint) publish(dir string, list []tensor, write func(temporary str
 // covers reports whether the layout is one of exactly these tensors.
 func (c *Checkpoint) covers(list []tensor) error {
 	if c.weights != nil {
-		return match(c.weights, list)
+		return c.fit(list)
 	}
 	n := 0
 	for _, s := range c.layout.Shards {
@@ -176,20 +183,76 @@ func (c *Checkpoint) covers(list []tensor) error {
 	return nil
 }
 
+// fit compares the weights of the folder with the tensors that the program needs. Where some are there under another
+// name, the form of what Save writes is that of a folder without.
+func (c *Checkpoint) fit(list []tensor) error {
+	if err := match(c.weights, list); err != nil {
+		return err
+	}
+	c.tied = nil
+	found := make([]safetensors.Info, len(list))
+	for i, t := range list {
+		found[i] = t.in(c.weights).Info
+		found[i].Name = t.Name
+		if t.tied != "" && c.weights.Tensor(t.tied) != nil {
+			c.tied = append(c.tied, t.tied)
+		}
+	}
+	if slices.Sort(c.tied); c.tied != nil {
+		c.layout = safetensors.Arrange(found, weightsBase, safetensors.ShardBytes)
+	}
+	return nil
+}
+
+// in is the tensor in a file, under its name or else under the one that it is tied to; nil if there is none.
+func (t *tensor) in(r *safetensors.Reader) *safetensors.Tensor {
+	if found := r.Tensor(t.Name); found != nil || t.tied == "" {
+		return found
+	}
+	return r.Tensor(t.tied)
+}
+
+// compareTied holds tensors against those that they are tied to.
+func (c *Checkpoint) compareTied(list []tensor) error {
+	var twice []tensor
+	for _, t := range list {
+		if t.tied != "" && c.weights.Tensor(t.Name) != nil && c.weights.Tensor(t.tied) != nil {
+			twice = append(twice, t)
+		}
+	}
+	return eachChunk(twice, func(t *tensor, first int, buffer []float32) error {
+		other := make([]float32, len(buffer))
+		if err := errors.Join(c.weights.Tensor(t.Name).ReadFloat32(first, buffer), c.weights.Tensor(t.tied).ReadFloat32(first, other)); err != nil {
+			return err
+		}
+		if !slices.Equal(buffer, other) {
+			return fmt.Errorf("%s: tensors %q and %q differ, but the program was built for a model in which they are one (tie_word_embeddings): "+
+				"build it from a config that does not tie them, or remove the one that is not meant", c.weights.Path(), t.Name, t.tied)
+		}
+		return nil
+	})
+}
+
 // match compares the tensors of a reader with those that the program needs.
 func match(r *safetensors.Reader, list []tensor) error {
 	needed := map[string]bool{}
 	for _, t := range list {
 		needed[t.Name] = true
-		found := r.Tensor(t.Name)
+		if t.tied != "" {
+			needed[t.tied] = true
+			if other := r.Tensor(t.tied); other != nil && !slices.Equal(other.Shape, t.Shape) {
+				return fmt.Errorf("%s: tensor %q has shape %v, the program needs %v: it is tied to %q", other.Path(), t.tied, other.Shape, t.Shape, t.Name)
+			}
+		}
+		found := t.in(r)
 		if found == nil {
 			return fmt.Errorf("%s: tensor %q is missing; the program needs it with shape %v", r.Path(), t.Name, t.Shape)
 		}
 		if !slices.Equal(found.Shape, t.Shape) {
-			return fmt.Errorf("%s: tensor %q has shape %v, the program needs %v", found.Path(), t.Name, found.Shape, t.Shape)
+			return fmt.Errorf("%s: tensor %q has shape %v, the program needs %v", found.Path(), found.Name, found.Shape, t.Shape)
 		}
 		if !found.DType.Float() {
-			return fmt.Errorf("%s: tensor %q is %s, the program needs a floating type (F64, F32, F16, BF16)", found.Path(), t.Name, found.DType)
+			return fmt.Errorf("%s: tensor %q is %s, the program needs a floating type (F64, F32, F16, BF16)", found.Path(), found.Name, found.DType)
 		}
 	}
 	for _, s := range r.Layout().Shards {
@@ -205,7 +268,7 @@ func match(r *safetensors.Reader, list []tensor) error {
 // load reads tensors into one of the arrays of their parameters.
 func load(r *safetensors.Reader, list []tensor, memory Memory, k kind) error {
 	return eachChunk(list, func(t *tensor, first int, buffer []float32) error {
-		if err := r.Tensor(t.Name).ReadFloat32(first, buffer); err != nil {
+		if err := t.in(r).ReadFloat32(first, buffer); err != nil {
 			return err
 		}
 		memory.put(t, k, first, buffer)

@@ -30,6 +30,10 @@ type Piece struct {
 	Strides []int  // in elements, one per dim of Shape; nil: row-major without gaps
 	Count   int    // 0: a single tensor
 	Step    int    // elements between consecutive tensors of a pattern
+
+	// Tied is another name of a single tensor, "" if it has none. A checkpoint may hold the tensor under that name,
+	// or under both with the same values, as some programs write tied embeddings; it is written under Name alone.
+	Tied string
 }
 
 // InitKind says how a parameter is filled at random.

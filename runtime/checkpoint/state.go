@@ -83,7 +83,7 @@ func (c *Checkpoint) State() (json.RawMessage, error) {
 // The folder must hold a training state.
 func (c *Checkpoint) Resume(params []Param, memory Memory) error {
 	list := tensors(params)
-	if err := match(c.weights, list); err != nil {
+	if err := c.fit(list); err != nil {
 		return err
 	}
 	rounded := c.rounded(list)

@@ -30,6 +30,7 @@ type tensor struct {
 	param   *Param
 	offset  int
 	strides []int
+	tied    string // another name of it in a checkpoint
 }
 
 // tensors lists the checkpoint tensors of all parameters.
@@ -73,6 +74,7 @@ func (piece *Piece) tensor(p *Param, c int) tensor {
 		param:   p,
 		offset:  piece.Offset + c*piece.Step,
 		strides: piece.Strides,
+		tied:    piece.Tied,
 	}
 	if piece.Count > 0 {
 		t.Name = strings.Replace(piece.Name, "%d", fmt.Sprint(c), 1)

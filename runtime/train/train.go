@@ -168,6 +168,9 @@ func (t *trainer) start(cmd *cobra.Command, program Program, load loader) error 
 	t.stop = watch(cmd.ErrOrStderr())
 	defer t.stop.done()
 	t.progress.Say("data: %s", t.samples.describe())
+	for _, name := range t.form.Tied() {
+		t.progress.Say("checkpoint: %s is tied to another weight and not written again", name)
+	}
 	if t.last != "" {
 		t.progress.Say("going on after step %d from %s", t.state.Step, t.last)
 	}
