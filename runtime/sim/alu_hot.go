@@ -1,221 +1,185 @@
 package sim
 
-// The instructions that kernels spend their time in, each with its loop written out: a call per lane would double its cost.
+// The instructions that kernels spend their time in, by operations on whole warps (laneOps).
 
 // hot lowers the instruction if it is one of these.
 func (l *lowering) hot() bool {
 	in := l.in
 	t := in.typ()
-	if t.bits != 32 && t.bits != 64 || t.class == 'f' || t.class == 'h' || t.name == "u16x2" || t.name == "s16x2" {
+	switch {
+	case t.bits != 32 && t.bits != 64 || t.class == 'h' || t.class == 'f' && t.name != "f32" || t.name == "u16x2" || t.name == "s16x2":
 		return false
+	case t.name == "f32":
+		return l.hotFloat()
+	case t.bits == 64:
+		return l.hotWide()
 	}
-	wide := t.bits == 64
 	plain := len(in.mods) == 1
+	signed := t.signed()
+	var f func(d, a, b *vec32, m uint32)
 	switch {
 	case in.op == "add" && plain:
-		l.step.run = pick(wide, l, t, addLanes[uint32], addLanes[uint64])
+		f = lanes.addInts
 	case in.op == "sub" && plain:
-		l.step.run = pick(wide, l, t, subLanes[uint32], subLanes[uint64])
+		f = lanes.subInts
 	case in.op == "and" && plain:
-		l.step.run = pick(wide, l, t, andLanes[uint32], andLanes[uint64])
+		f = lanes.andWords
 	case in.op == "or" && plain:
-		l.step.run = pick(wide, l, t, orLanes[uint32], orLanes[uint64])
+		f = lanes.orWords
 	case in.op == "xor" && plain:
-		l.step.run = pick(wide, l, t, xorLanes[uint32], xorLanes[uint64])
+		f = lanes.xorWords
 	case in.op == "mul" && in.has("lo"):
-		l.step.run = pick(wide, l, t, mulLanes[uint32], mulLanes[uint64])
+		f = lanes.mulInts
 	case in.op == "shl":
-		l.step.run = shiftLeft(l, wide)
-	case in.op == "shr" && !t.signed():
-		l.step.run = shiftRight(l, wide, t)
-	case in.op == "mul" && in.has("wide") && t.bits == 32:
-		l.step.run = mulWide(l, t)
-	case in.op == "mad" && in.has("lo") && t.bits == 32 && !in.has("cc"):
-		l.step.run = madLow(l, t)
+		f = lanes.shiftLeft
+	case in.op == "shr" && signed:
+		f = lanes.shiftSigned
+	case in.op == "shr":
+		f = lanes.shiftRight
+	case in.op == "min" && plain && signed:
+		f = lanes.minSigned
+	case in.op == "max" && plain && signed:
+		f = lanes.maxSigned
+	case in.op == "min" && plain:
+		f = lanes.minUnsigned
+	case in.op == "max" && plain:
+		f = lanes.maxUnsigned
+	case in.op == "mad" && in.has("lo") && !in.has("sat") && !in.has("cc"):
+		l.whole3(t, lanes.madInts)
+		return true
+	case (in.op == "mul" || in.op == "mad") && in.has("wide") && !signed:
+		l.wideLanes(t)
+		return true
+	default:
+		return false
+	}
+	l.whole2(t, f)
+	return true
+}
+
+// hotFloat lowers float32 arithmetic in round-to-nearest, subnormals kept.
+func (l *lowering) hotFloat() bool {
+	in := l.in
+	t := in.typ()
+	if len(in.mods) > 2 || len(in.mods) == 2 && in.mods[0] != "rn" {
+		return false
+	}
+	switch in.op {
+	case "add":
+		l.whole2(t, lanes.addFloats)
+	case "sub":
+		l.whole2(t, lanes.subFloats)
+	case "mul":
+		l.whole2(t, lanes.mulFloats)
+	case "fma":
+		l.whole3(t, lanes.fmaFloats)
+	case "neg": // -0 - a
+		d, a := l.destination(in.args[0], false), l.source(in.args[1], t)
+		l.step.run = whole2(lanes.subFloats, d, l.constant(constant{bits: 1 << 31}), a)
 	default:
 		return false
 	}
 	return true
 }
 
-//go:noinline
-func pick(wide bool, l *lowering, t dtype, narrow, broad func(d, a, b int) func(*warp, uint32)) func(*warp, uint32) {
-	d, a, b := l.destination(l.in.args[0], wide), l.source(l.in.args[1], t), l.source(l.in.args[2], t)
-	if wide {
-		return broad(d, a, b)
+func (l *lowering) hotWide() bool {
+	in := l.in
+	t := in.typ()
+	plain := len(in.mods) == 1
+	var f func(d, a, b *vec64, m uint32)
+	switch {
+	case in.op == "add" && plain:
+		f = lanes.addWide
+	case in.op == "sub" && plain:
+		f = subLanes[uint64]
+	case in.op == "and" && plain:
+		f = andLanes[uint64]
+	case in.op == "or" && plain:
+		f = orLanes[uint64]
+	case in.op == "xor" && plain:
+		f = xorLanes[uint64]
+	case in.op == "mul" && in.has("lo"):
+		f = mulLanes[uint64]
+	case in.op == "shl":
+		l.shiftWide(shiftLeft[uint64])
+		return true
+	case in.op == "shr" && !t.signed():
+		l.shiftWide(shiftRight[uint64])
+		return true
+	default:
+		return false
 	}
-	return narrow(d, a, b)
-}
-
-//go:noinline
-func addLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] + y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-	}
-}
-
-//go:noinline
-func subLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] - y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-	}
-}
-
-//go:noinline
-func mulLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] * y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-	}
-}
-
-//go:noinline
-func andLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] & y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-	}
-}
-
-//go:noinline
-func orLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] | y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-	}
-}
-
-//go:noinline
-func xorLanes[T lane](d, a, b int) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] ^ y[i]
-			}
-		}
-		// x^x is zero whatever x holds: compilers clear registers so
+	d, a, b := l.destination(in.args[0], true), l.source(in.args[1], t), l.source(in.args[2], t)
+	same := a == b && in.op == "xor"
+	l.step.run = func(w *warp, m uint32) {
+		f(w.v64(d), w.v64(a), w.v64(b), m)
 		def := w.def[a] & w.def[b]
-		if a == b {
+		if same {
 			def = full
 		}
 		w.def[d] = w.def[d]&^m | def&m
 	}
+	return true
 }
 
-//go:noinline
-func shiftLeft(l *lowering, wide bool) func(*warp, uint32) {
-	d, a, n := l.destination(l.in.args[0], wide), l.source(l.in.args[1], l.in.typ()), l.source(l.in.args[2], typeNamed("u32"))
-	if wide {
-		return func(w *warp, m uint32) {
-			x, y, r := w.v64(a), w.v32(n), w.v64(d)
-			for i := range r {
-				if m>>i&1 != 0 {
-					r[i] = x[i] << y[i]
-				}
-			}
-			w.def[d] = w.def[d]&^m | w.def[a]&w.def[n]&m
-		}
+func (l *lowering) whole2(t dtype, f func(d, a, b *vec32, m uint32)) {
+	in := l.in
+	b := typeNamed("u32") // of shifts
+	if in.op != "shl" && in.op != "shr" {
+		b = t
 	}
-	return func(w *warp, m uint32) {
-		x, y, r := w.v32(a), w.v32(n), w.v32(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] << y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[n]&m
+	d, x, y := l.destination(in.args[0], false), l.source(in.args[1], t), l.source(in.args[2], b)
+	if x != y || in.op != "xor" {
+		l.step.run = whole2(f, d, x, y)
+		return
+	}
+	l.step.run = func(w *warp, m uint32) { // x^x is zero whatever x holds: compilers clear registers so
+		f(w.v32(d), w.v32(x), w.v32(y), m)
+		w.def[d] |= m
 	}
 }
 
-//go:noinline
-func shiftRight(l *lowering, wide bool, t dtype) func(*warp, uint32) {
-	d, a, n := l.destination(l.in.args[0], wide), l.source(l.in.args[1], t), l.source(l.in.args[2], typeNamed("u32"))
-	if wide {
-		return func(w *warp, m uint32) {
-			x, y, r := w.v64(a), w.v32(n), w.v64(d)
-			for i := range r {
-				if m>>i&1 != 0 {
-					r[i] = x[i] >> y[i]
-				}
-			}
-			w.def[d] = w.def[d]&^m | w.def[a]&w.def[n]&m
-		}
-	}
+func whole2(f func(d, a, b *vec32, m uint32), d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
-		x, y, r := w.v32(a), w.v32(n), w.v32(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i] >> y[i]
-			}
-		}
-		w.def[d] = w.def[d]&^m | w.def[a]&w.def[n]&m
-	}
-}
-
-//go:noinline
-func mulWide(l *lowering, t dtype) func(*warp, uint32) {
-	d, a, b := l.destination(l.in.args[0], true), l.source(l.in.args[1], t), l.source(l.in.args[2], t)
-	if t.signed() {
-		return func(w *warp, m uint32) {
-			x, y, r := w.v32(a), w.v32(b), w.v64(d)
-			for i := range r {
-				if m>>i&1 != 0 {
-					r[i] = uint64(int64(int32(x[i])) * int64(int32(y[i])))
-				}
-			}
-			w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
-		}
-	}
-	return func(w *warp, m uint32) {
-		x, y, r := w.v32(a), w.v32(b), w.v64(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = uint64(x[i]) * uint64(y[i])
-			}
-		}
+		f(w.v32(d), w.v32(a), w.v32(b), m)
 		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
 	}
 }
 
-//go:noinline
-func madLow(l *lowering, t dtype) func(*warp, uint32) {
+func (l *lowering) whole3(t dtype, f func(d, a, b, c *vec32, m uint32)) {
 	args := l.in.args
 	d, a, b, c := l.destination(args[0], false), l.source(args[1], t), l.source(args[2], t), l.source(args[3], t)
-	return func(w *warp, m uint32) {
-		x, y, z, r := w.v32(a), w.v32(b), w.v32(c), w.v32(d)
-		for i := range r {
-			if m>>i&1 != 0 {
-				r[i] = x[i]*y[i] + z[i]
-			}
+	l.step.run = func(w *warp, m uint32) {
+		f(w.v32(d), w.v32(a), w.v32(b), w.v32(c), m)
+		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&w.def[c]&m
+	}
+}
+
+func (l *lowering) shiftWide(f func(d, a *vec64, n *vec32, m uint32)) {
+	args := l.in.args
+	d, a, n := l.destination(args[0], true), l.source(args[1], l.in.typ()), l.source(args[2], typeNamed("u32"))
+	l.step.run = func(w *warp, m uint32) {
+		f(w.v64(d), w.v64(a), w.v32(n), m)
+		w.def[d] = w.def[d]&^m | w.def[a]&w.def[n]&m
+	}
+}
+
+// wideLanes lowers the unsigned product of 32-bit lanes to 64 bits, alone or added to a third operand.
+func (l *lowering) wideLanes(t dtype) {
+	args := l.in.args
+	d, a, b := l.destination(args[0], true), l.source(args[1], t), l.source(args[2], t)
+	if l.in.op == "mul" {
+		l.step.run = func(w *warp, m uint32) {
+			lanes.mulWide(w.v64(d), w.v32(a), w.v32(b), m)
+			w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&m
 		}
+		return
+	}
+	c := l.source(args[3], typeNamed("u64"))
+	l.step.run = func(w *warp, m uint32) {
+		var product vec64
+		lanes.mulWide(&product, w.v32(a), w.v32(b), full)
+		lanes.addWide(w.v64(d), &product, w.v64(c), m)
 		w.def[d] = w.def[d]&^m | w.def[a]&w.def[b]&w.def[c]&m
 	}
 }

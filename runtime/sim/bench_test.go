@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/rand"
@@ -32,18 +33,26 @@ func bf16s(r *rand.Rand, n int) ([]float64, []byte) {
 	return v, b
 }
 
-// BenchmarkNormalisation is a memory-bound kernel: lane instructions per second with all checkers on.
+// BenchmarkNormalisation is memory-bound kernels: lane instructions per second with all checkers on. The backward one is as
+// kernels/gpu emits it.
 func BenchmarkNormalisation(b *testing.B) {
 	for _, c := range []struct {
-		name string
-		off  Check
-	}{{"checked", 0}, {"unchecked", CheckRace | CheckUndefined}} {
+		name, kernel, entry string
+		grid, block, shared int
+		off                 Check
+	}{
+		{"forward", "rmsnorm", "rmsnorm", 16, 256, 0, 0},
+		{"forward/unchecked", "rmsnorm", "rmsnorm", 16, 256, 0, CheckRace | CheckUndefined},
+		{"backward", "rmsnorm_grad", "rmsnorm_grad_d2048_r4_g4_p4", 4, 512, 32768 + 256, 0},
+		{"backward/unchecked", "rmsnorm_grad", "rmsnorm_grad_d2048_r4_g4_p4", 4, 512, 32768 + 256, CheckRace | CheckUndefined},
+	} {
 		b.Run(c.name, func(b *testing.B) {
-			mod := kernel(b, "rmsnorm")
-			const rows = 512
+			mod := kernel(b, c.kernel)
+			const rows, dim = 512, 2048
 			r := rand.New(rand.NewSource(1))
-			_, x := bf16s(r, rows*2048)
-			_, w := bf16s(r, 2048)
+			_, x := bf16s(r, rows*dim)
+			_, w := bf16s(r, dim)
+			rstd := bytes.Repeat([]byte{0, 0, 0x80, 0x3F}, rows)
 			lanes := int64(0)
 			for range b.N {
 				b.StopTimer()
@@ -52,14 +61,18 @@ func BenchmarkNormalisation(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				y, _ := m.Alloc(0, int64(len(x)))
+				buffers := []uint64{put(b, m, x), put(b, m, w), put(b, m, make([]byte, len(x)))}
+				if c.kernel == "rmsnorm_grad" {
+					buffers = []uint64{put(b, m, x), put(b, m, x), put(b, m, w), put(b, m, rstd), put(b, m, make([]byte, len(x))), put(b, m, make([]byte, 4*4*dim))}
+				}
 				var params []byte
-				for _, a := range []uint64{put(b, m, x), put(b, m, w), y} {
+				for _, a := range buffers {
 					params = binary.LittleEndian.AppendUint64(params, a)
 				}
 				params = binary.LittleEndian.AppendUint32(params, rows)
 				b.StartTimer()
-				n, err := m.Launch(Launch{Program: p, Entry: "rmsnorm", Grid: [3]int{16, 1, 1}, Block: [3]int{256, 1, 1}, Params: params})
+				n, err := m.Launch(Launch{Program: p, Entry: c.entry, Grid: [3]int{c.grid, 1, 1}, Block: [3]int{c.block, 1, 1}, Params: params,
+					SharedBytes: c.shared})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"slices"
 )
 
 // order holds the lanes in which the first operand is less, equal, and the pair unordered (a NaN among them).
@@ -47,37 +48,23 @@ func compareFloats[S lane](a, b int, value func(S) float64) comparison {
 	}
 }
 
-// relation turns an order into the lanes in which the comparison op holds.
-func relation(op string, o order) uint32 {
-	switch op {
-	case "eq":
-		return o.equal
-	case "ne":
-		return ^(o.equal | o.unordered)
-	case "lt", "lo":
-		return o.less
-	case "le", "ls":
-		return o.less | o.equal
-	case "gt", "hi":
-		return ^(o.less | o.equal | o.unordered)
-	case "ge", "hs":
-		return ^(o.less | o.unordered)
-	case "equ":
-		return o.equal | o.unordered
-	case "neu":
-		return ^o.equal
-	case "ltu":
-		return o.less | o.unordered
-	case "leu":
-		return o.less | o.equal | o.unordered
-	case "gtu":
-		return ^(o.less | o.equal)
-	case "geu":
-		return ^o.less
-	case "num":
-		return ^o.unordered
+// A relation says for which orders a comparison holds, as masks of all lanes or none.
+type relation struct{ less, equal, greater, unordered uint32 }
+
+// relationNamed is the relation of a comparison operator.
+func relationNamed(op string) relation {
+	holds := func(ops ...string) uint32 { return -bit(slices.Contains(ops, op)) }
+	return relation{
+		less:      holds("lt", "lo", "le", "ls", "ne", "ltu", "leu", "neu", "num"),
+		equal:     holds("eq", "le", "ls", "ge", "hs", "equ", "leu", "geu", "num"),
+		greater:   holds("gt", "hi", "ge", "hs", "ne", "gtu", "geu", "neu", "num"),
+		unordered: holds("equ", "neu", "ltu", "leu", "gtu", "geu", "nan"),
 	}
-	return o.unordered // nan
+}
+
+// of is the lanes in which the relation holds.
+func (r *relation) of(o order) uint32 {
+	return o.less&r.less | o.equal&r.equal | o.unordered&r.unordered | ^(o.less|o.equal|o.unordered)&r.greater
 }
 
 // comparison chooses how operands of t are compared.
@@ -85,11 +72,13 @@ func (l *lowering) comparison(t dtype, x, y operand) (comparison, int, int) {
 	a, b := l.source(x, t), l.source(y, t)
 	ftz := l.in.has("ftz")
 	switch {
+	case t.name == "f32" && ftz:
+		return compareFloats(a, b, func(u uint32) float64 { return float64(math.Float32frombits(flush(u))) }), a, b
 	case t.name == "f32":
-		if ftz {
-			return compareFloats(a, b, func(u uint32) float64 { return float64(math.Float32frombits(flush(u))) }), a, b
-		}
-		return compareFloats(a, b, func(u uint32) float64 { return float64(math.Float32frombits(u)) }), a, b
+		return func(w *warp, m uint32) (o order) {
+			o.less, o.equal, o.unordered = lanes.orderFloats(w.v32(a), w.v32(b))
+			return o
+		}, a, b
 	case t.name == "f64":
 		return compareFloats(a, b, math.Float64frombits), a, b
 	case t.class == 'f' || t.class == 'h': // f16, bf16: the low half
@@ -101,10 +90,17 @@ func (l *lowering) comparison(t dtype, x, y operand) (comparison, int, int) {
 		return compareInts[uint64, uint64](a, b), a, b
 	case t.bits == 16 && t.signed():
 		return compareInts[uint32, int16](a, b), a, b
-	case t.signed():
-		return compareInts[uint32, int32](a, b), a, b
+	case t.bits == 16:
+		return compareInts[uint32, uint16](a, b), a, b
 	}
-	return compareInts[uint32, uint32](a, b), a, b
+	flip := uint32(0)
+	if !t.signed() {
+		flip = 1 << 31
+	}
+	return func(w *warp, m uint32) (o order) {
+		o.less, o.equal = lanes.orderInts(w.v32(a), w.v32(b), flip)
+		return o
+	}, a, b
 }
 
 // compare lowers setp and set.
@@ -117,7 +113,7 @@ func (l *lowering) compare() {
 	}
 	x, y := in.args[1], in.args[2]
 	order, a, b := l.comparison(t, x, y)
-	op := in.mods[0]
+	holds := relationNamed(in.mods[0])
 	combine := ""
 	c, flip := predTrue, uint32(0)
 	if len(in.args) == 4 {
@@ -125,7 +121,7 @@ func (l *lowering) compare() {
 		c, flip = l.predicate(in.args[3])
 	}
 	result := func(w *warp, m uint32) (r, other, def uint32) {
-		r = relation(op, order(w, m))
+		r = holds.of(order(w, m))
 		other = ^r
 		def = w.def[a] & w.def[b] & w.pdef[c]
 		k := w.p[c] ^ flip
@@ -204,11 +200,11 @@ func (l *lowering) comparePairs(t dtype) {
 		combine = in.one("and", "or", "xor")
 		c, flip = l.predicate(in.args[3])
 	}
-	op := in.mods[0]
+	holds := relationNamed(in.mods[0])
 	l.step.run = func(w *warp, m uint32) {
 		def := w.def[a] & w.def[b] & w.pdef[c]
 		k := w.p[c] ^ flip
-		r, s := combinePredicates(combine, relation(op, low(w, m)), k), combinePredicates(combine, relation(op, high(w, m)), k)
+		r, s := combinePredicates(combine, holds.of(low(w, m)), k), combinePredicates(combine, holds.of(high(w, m)), k)
 		w.setPredicate(p, m, r, def)
 		w.setPredicate(q, m, s, def)
 	}

@@ -33,6 +33,18 @@ func (l *lowering) convert() {
 	dst, src := l.destination(in.args[0], to == 64), l.source(in.args[1], s)
 	narrow := func(a uint64) uint64 { return f(cut(a, s.bits)) }
 	switch {
+	case to == 64 && from == 32 && d.bits == 64 && s.bits == 32 && d.integer() && s.integer():
+		l.step.run = widened(dst, src, s.signed())
+	case to == 32 && from == 64 && d.bits == 32 && d.integer() && s.integer() && !in.has("sat"):
+		l.step.run = func(w *warp, m uint32) {
+			x, r := w.v64(src), w.v32(dst)
+			for i := range r {
+				if m>>i&1 != 0 {
+					r[i] = uint32(x[i])
+				}
+			}
+			w.def[dst] = w.def[dst]&^m | w.def[src]&m
+		}
 	case to == 64 && from == 64:
 		l.step.run = lanes1(dst, src, narrow)
 	case to == 64:
@@ -40,9 +52,27 @@ func (l *lowering) convert() {
 	case from == 64:
 		l.step.run = lanes1(dst, src, func(a uint64) uint32 { return uint32(narrow(a)) })
 	case d.name == "f32" && s.name == "bf16" && len(in.mods) == 2:
-		l.step.run = lanes1(dst, src, func(a uint32) uint32 { return a << 16 })
+		l.step.run = whole2(lanes.shiftLeft, dst, src, l.constant(constant{bits: 16}))
 	default:
 		l.step.run = lanes1(dst, src, func(a uint32) uint32 { return uint32(narrow(uint64(a))) })
+	}
+}
+
+// widened makes 64-bit integers of 32-bit ones.
+func widened(d, a int, signed bool) func(*warp, uint32) {
+	return func(w *warp, m uint32) {
+		x, r := w.v32(a), w.v64(d)
+		for i := range r {
+			if m>>i&1 == 0 {
+				continue
+			}
+			if signed {
+				r[i] = uint64(int32(x[i]))
+			} else {
+				r[i] = uint64(x[i])
+			}
+		}
+		w.def[d] = w.def[d]&^m | w.def[a]&m
 	}
 }
 
@@ -217,7 +247,7 @@ func (l *lowering) convertPair() {
 		p := fp8Of(t)
 		l.binary32(f32, func(a, b uint32) uint32 { return uint32(p.Narrow2(a, b, m.Relu)) })
 	case t.name == "bf16x2" && m == arith.Mode{}:
-		l.binary32(f32, arith.CvtBF16x2)
+		l.step.run = whole2(lanes.packBF16, l.destination(in.args[0], false), l.source(in.args[1], f32), l.source(in.args[2], f32))
 	default:
 		h := halfOf(t)
 		l.binary32(f32, func(a, b uint32) uint32 { return h.Narrow2(a, b, m) })

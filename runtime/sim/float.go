@@ -73,10 +73,6 @@ func (l *lowering) ternary32(t dtype, f func(a, b, c uint32) uint32) {
 func (l *lowering) float32(t dtype) {
 	in := l.in
 	m := in.mode()
-	plain := m == arith.Mode{}
-	if plain && l.hotFloat(t) {
-		return
-	}
 	switch in.op {
 	case "add":
 		l.binary32(t, func(a, b uint32) uint32 { return arith.Add32M(a, b, m) })

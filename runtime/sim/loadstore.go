@@ -202,6 +202,8 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 				}
 			}
 		}
+	case t.columns():
+		lanes.readColumns(w.v32(t.regs[0]), w.v32(t.regs[1]), w.v32(t.regs[2]), w.v32(t.regs[3]), &data[0])
 	case t.typ.bits == 32 && t.bits[0] == 32:
 		for k, r := range t.regs {
 			x := w.v32(r)
@@ -222,6 +224,9 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 	w.countRun(mem, off, n, int64(t.size)*warpSize, false)
 	return true
 }
+
+// columns tells whether a lane transfers four words.
+func (t *transfer) columns() bool { return t.count == 4 && t.typ.bits == 32 && t.bits[0] == 32 }
 
 // probe finds memory without complaint; nil where anything is unusual.
 func (w *warp) probe(s space, a uint64, n int) (*memory, int) {
@@ -351,7 +356,9 @@ func (w *warp) storeRun(t *transfer, addr *vec64) bool {
 		x.span(off, n)
 	}
 	data := mem.data[off : off+n]
-	if t.typ.bits == 32 {
+	if t.columns() {
+		lanes.writeColumns(&data[0], w.v32(t.regs[0]), w.v32(t.regs[1]), w.v32(t.regs[2]), w.v32(t.regs[3]))
+	} else if t.typ.bits == 32 {
 		for k, r := range t.regs {
 			x := w.v32(r)
 			for i := range x {

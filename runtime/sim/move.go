@@ -137,29 +137,14 @@ func (l *lowering) selectByPredicate(t dtype) {
 	args := l.in.args
 	d, a, b := l.destination(args[0], t.bits == 64), l.source(args[1], t), l.source(args[2], t)
 	p, flip := l.predicate(args[3])
-	if t.bits == 64 {
-		l.step.run = selectLanes[uint64](d, a, b, p, flip)
-	} else {
-		l.step.run = selectLanes[uint32](d, a, b, p, flip)
-	}
-}
-
-//go:noinline
-func selectLanes[T lane](d, a, b, p int, flip uint32) func(*warp, uint32) {
-	return func(w *warp, m uint32) {
-		x, y, r := vector[T](w, a), vector[T](w, b), vector[T](w, d)
+	l.step.run = func(w *warp, m uint32) {
 		c := w.p[p] ^ flip
-		for i := range r {
-			if m>>i&1 != 0 {
-				v := y[i]
-				if c>>i&1 != 0 {
-					v = x[i]
-				}
-				r[i] = v
-			}
+		if t.bits == 64 {
+			selectLanes(w.v64(d), w.v64(a), w.v64(b), c, m)
+		} else {
+			lanes.selectWords(w.v32(d), w.v32(a), w.v32(b), c, m)
 		}
-		def := w.pdef[p] & (w.def[a]&c | w.def[b]&^c)
-		w.def[d] = w.def[d]&^m | def&m
+		w.def[d] = w.def[d]&^m | w.pdef[p]&(w.def[a]&c|w.def[b]&^c)&m
 	}
 }
 
