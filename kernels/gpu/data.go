@@ -12,7 +12,7 @@ import (
 // Buffer is a piece of global memory.
 type Buffer struct {
 	Name string
-	Elem ptx.Type // BF16, F32 or S32
+	Elem ptx.Type // BF16, F32, F64 or S32
 	Len  int      // elements
 	// At gives element i before the first launch; nil: nothing was ever written there, and nobody may read it.
 	At func(i int) float64
@@ -30,6 +30,8 @@ func (b Buffer) Bytes() []byte {
 			binary.LittleEndian.PutUint16(out[2*i:], uint16(v))
 		case 4:
 			binary.LittleEndian.PutUint32(out[4*i:], uint32(v))
+		case 8:
+			binary.LittleEndian.PutUint64(out[8*i:], v)
 		}
 	}
 	return out
@@ -42,6 +44,8 @@ func (b Buffer) Value(data []byte, i int) float64 {
 		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16))
 	case ptx.F32:
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+	case ptx.F64:
+		return math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
 	case ptx.S32:
 		return float64(int32(binary.LittleEndian.Uint32(data[4*i:])))
 	}
@@ -64,6 +68,8 @@ func encode(t ptx.Type, v float64) uint64 {
 		return uint64((u + 0x7FFF + u>>16&1) >> 16)
 	case ptx.F32:
 		return uint64(math.Float32bits(float32(v)))
+	case ptx.F64:
+		return math.Float64bits(v)
 	case ptx.S32:
 		return uint64(uint32(int32(v)))
 	}
@@ -105,11 +111,14 @@ type Output struct {
 	Buffer string
 	// Want returns the true value of element i, from the inputs as they are stored and the rounding points that the
 	// kernel states, and the magnitude of what it was summed from (Σ|a·b| of a product). ok is false for elements
-	// that nobody writes. It may remember the row of the last call: calls come from one goroutine, best in order.
+	// that nobody writes, or anybody if Open is set. It may remember the row of the last call: calls come from one
+	// goroutine, best in order.
 	Want func(i int) (value, magnitude float64, ok bool)
 	// A result may differ by Rel·|value| + Acc·magnitude.
 	Rel, Acc float64
 	Why      string // the arithmetic behind Rel and Acc
+	// Open says that elements without a value are unspecified: they may be written.
+	Open bool
 }
 
 // Miss is by how many tolerances a result differs from the truth: up to 1 it is right. A value that is not a number is
