@@ -271,16 +271,14 @@ func load(r *safetensors.Reader, list []tensor, memory Memory, k kind) error {
 		if err := t.in(r).ReadFloat32(first, buffer); err != nil {
 			return err
 		}
-		memory.put(t, k, first, buffer)
-		return nil
+		return memory.put(t, k, first, buffer)
 	})
 }
 
 // fetch fills buffers from one of the arrays of the parameters.
 func fetch(memory Memory, k kind) func(t *tensor, first int, buffer []float32) error {
 	return func(t *tensor, first int, buffer []float32) error {
-		memory.get(t, k, first, buffer)
-		return nil
+		return memory.get(t, k, first, buffer)
 	}
 }
 

@@ -81,7 +81,20 @@ func machine(params []Param, ranks, ep int) (Memory, [][]byte) {
 	for r := range arenas {
 		arenas[r] = make([]byte, size)
 	}
-	return Memory{ranks, ep, func(rank int, off, n int64) []byte { return arenas[rank][off : off+n] }}, arenas
+	return Memory{ranks, ep, slicesOf(arenas)}, arenas
+}
+
+// slicesOf is an Arena of plain slices.
+type slicesOf [][]byte
+
+func (s slicesOf) Write(rank int, off int64, from []byte) error {
+	copy(s[rank][off:][:len(from)], from)
+	return nil
+}
+
+func (s slicesOf) Read(rank int, to []byte, off int64) error {
+	copy(to, s[rank][off:][:len(to)])
+	return nil
 }
 
 // element reads element i of the logical parameter, by the definition of sharding.

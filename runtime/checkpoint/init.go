@@ -10,15 +10,11 @@ import (
 // Fill sets all parameters to their random initialisation. An element depends on the seed, the name of its
 // checkpoint tensor and its index there, so neither sharding nor order matters, and Create with the same seed
 // writes the same values.
-func Fill(params []Param, memory Memory, seed uint64) {
-	err := eachChunk(tensors(params), func(t *tensor, first int, buffer []float32) error {
+func Fill(params []Param, memory Memory, seed uint64) error {
+	return eachChunk(tensors(params), func(t *tensor, first int, buffer []float32) error {
 		t.random(seed, first, buffer)
-		memory.put(t, value, first, buffer)
-		return nil
+		return memory.put(t, value, first, buffer)
 	})
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
 }
 
 // random fills dst with elements first, first+1, ... of the tensor's initialisation.

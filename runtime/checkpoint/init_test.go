@@ -138,7 +138,9 @@ func TestRandomIsTheSameEverywhere(t *testing.T) {
 	}
 	for _, ep := range []int{1, 2, 4} {
 		memory, got := machine(params, ep, ep)
-		Fill(params, memory, 42)
+		if err := Fill(params, memory, 42); err != nil {
+			t.Fatal(err)
+		}
 		for i := range params {
 			if x := elements(got, &params[i], params[i].Value, ep); !slices.Equal(x, whole[params[i].Name]) {
 				t.Errorf("ep %d: %s differs", ep, params[i].Name)
@@ -228,7 +230,7 @@ func BenchmarkCheckpoint(b *testing.B) {
 				}
 			})
 		}
-		run("Fill/", func() error { Fill(params, memory, 1); return nil })
+		run("Fill/", func() error { return Fill(params, memory, 1) })
 		run("Save/", func() error {
 			os.RemoveAll(dir)
 			return c.Save(dir, params, memory, nil)

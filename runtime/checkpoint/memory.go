@@ -4,7 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"unsafe"
+
+	"moegen/runtime/safetensors"
 )
 
 // Memory is the arenas of all ranks of this process. Rank r has the coordinate r mod EP on the
@@ -12,8 +13,14 @@ import (
 type Memory struct {
 	Ranks int
 	EP    int
-	// Bytes is the memory of a rank from the arena offset off on, n bytes. off is a multiple of 4.
-	Bytes func(rank int, off, n int64) []byte
+	Arena
+}
+
+// Arena copies bytes into the arena of a rank and out of it, from offset off on. Several goroutines may do so at the
+// same time.
+type Arena interface {
+	Write(rank int, off int64, from []byte) error
+	Read(rank int, to []byte, off int64) error
 }
 
 // kind selects one of the arrays that a parameter has in the arena.
@@ -23,52 +30,46 @@ func value(p *Param) int64   { return p.Value }
 func moment1(p *Param) int64 { return p.Moment1 }
 func moment2(p *Param) int64 { return p.Moment2 }
 
-// floats is the memory of n elements of an array of p from the local element first on.
-func (m *Memory) floats(rank int, p *Param, k kind, first, n int) []float32 {
-	b := m.Bytes(rank, k(p)+4*int64(first), 4*int64(n))
-	if len(b) != 4*n {
-		panic("BUG: arena view of the wrong length")
-	}
-	if n == 0 {
-		return nil
-	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n)
-}
-
 // each calls f for the parts of elements [element, element+length) of p that lie on one coordinate: with the
 // coordinate, the first local element there, and the position among the length elements.
-func (m *Memory) each(p *Param, element, length int, f func(axis, local, at, n int)) {
+func (m *Memory) each(p *Param, element, length int, f func(axis, local, at, n int) error) error {
 	if !p.Sharded {
-		f(0, element, 0, length)
-		return
+		return f(0, element, 0, length)
 	}
 	share := p.LocalElements(m.EP)
 	for at := 0; at < length; {
 		axis, local := (element+at)/share, (element+at)%share
 		n := min(length-at, share-local)
-		f(axis, local, at, n)
+		if err := f(axis, local, at, n); err != nil {
+			return err
+		}
 		at += n
 	}
+	return nil
 }
 
 // put stores elements [first, first+len(src)) of the tensor on every rank that holds them.
-func (m *Memory) put(t *tensor, k kind, first int, src []float32) {
-	t.runs(first, len(src), func(at, element, length int) {
-		m.each(t.param, element, length, func(axis, local, in, n int) {
+func (m *Memory) put(t *tensor, k kind, first int, src []float32) error {
+	return t.runs(first, len(src), func(at, element, length int) error {
+		return m.each(t.param, element, length, func(axis, local, in, n int) error {
 			for rank := range m.Ranks {
-				if !t.param.Sharded || rank%m.EP == axis {
-					copy(m.floats(rank, t.param, k, local, n), src[at+in:])
+				if t.param.Sharded && rank%m.EP != axis {
+					continue
+				}
+				if err := m.Write(rank, k(t.param)+4*int64(local), safetensors.Bytes(src[at+in:][:n])); err != nil {
+					return err
 				}
 			}
+			return nil
 		})
 	})
 }
 
 // get fetches elements [first, first+len(dst)) of the tensor from the first rank that holds them.
-func (m *Memory) get(t *tensor, k kind, first int, dst []float32) {
-	t.runs(first, len(dst), func(at, element, length int) {
-		m.each(t.param, element, length, func(axis, local, in, n int) {
-			copy(dst[at+in:], m.floats(axis, t.param, k, local, n))
+func (m *Memory) get(t *tensor, k kind, first int, dst []float32) error {
+	return t.runs(first, len(dst), func(at, element, length int) error {
+		return m.each(t.param, element, length, func(axis, local, in, n int) error {
+			return m.Read(axis, safetensors.Bytes(dst[at+in:][:n]), k(t.param)+4*int64(local))
 		})
 	})
 }

@@ -93,7 +93,7 @@ func (piece *Piece) tensor(p *Param, c int) tensor {
 // runs splits elements [first, first+n) of the tensor, in row-major order, into the longest stretches that are
 // contiguous in the parameter, and calls f with each one's position among the n, its first element in the
 // parameter, and its length.
-func (t *tensor) runs(first, n int, f func(at, element, length int)) {
+func (t *tensor) runs(first, n int, f func(at, element, length int) error) error {
 	run, outer := 1, len(t.Shape) // the dims from outer on are contiguous in the parameter: run elements
 	for outer > 0 && (t.Shape[outer-1] == 1 || t.strides[outer-1] == run) {
 		outer--
@@ -107,7 +107,10 @@ func (t *tensor) runs(first, n int, f func(at, element, length int)) {
 			index /= t.Shape[d]
 		}
 		length := min(run-inside, n-at)
-		f(at, element, length)
+		if err := f(at, element, length); err != nil {
+			return err
+		}
 		at += length
 	}
+	return nil
 }

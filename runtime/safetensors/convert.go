@@ -10,18 +10,20 @@ import (
 // large enough that the system calls do not count.
 const window = 64 << 10
 
-// rawBytes is the memory of x, in the byte order of the file: the processors that Go programs of this
-// project run on are little-endian, as the format is.
-func rawBytes[T int32 | int64 | float32](x []T) []byte {
+// Bytes is the memory of x, in the byte order of files and GPUs: the processors that Go programs of this project run on
+// are little-endian, as these are.
+func Bytes[T int32 | int64 | float32](x []T) []byte {
 	if len(x) == 0 {
 		return nil
 	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), len(x)*int(unsafe.Sizeof(x[0])))
 }
 
-// decode converts the len(dst) elements of type d in src.
-func decode(d DType, src []byte, dst []float32) {
+// Decode converts the len(dst) elements of type d (F64, F32, F16 or BF16) in src, rounded to float32.
+func Decode(d DType, src []byte, dst []float32) {
 	switch d {
+	case F32:
+		copy(Bytes(dst), src)
 	case BF16:
 		for i := range dst {
 			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
@@ -39,9 +41,11 @@ func decode(d DType, src []byte, dst []float32) {
 	}
 }
 
-// encode converts src to elements of type d, rounding to nearest, ties to even.
-func encode(d DType, src []float32, dst []byte) {
+// Encode converts src to elements of type d (F64, F32, F16 or BF16), rounding to nearest, ties to even.
+func Encode(d DType, src []float32, dst []byte) {
 	switch d {
+	case F32:
+		copy(dst, Bytes(src))
 	case BF16:
 		for i, x := range src {
 			binary.LittleEndian.PutUint16(dst[2*i:], bfloat16(x))

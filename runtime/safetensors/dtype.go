@@ -37,5 +37,8 @@ func (d DType) order() int {
 // bits is the width of an element; d must be a type of the format.
 func (d DType) bits() int { return dtypes[d.order()].bits }
 
+// Bytes is the size of an element; d must be a type of the format whose elements have whole bytes.
+func (d DType) Bytes() int { return d.bits() / 8 }
+
 // Float reports whether tensors of type d can be read as float32.
 func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 }

@@ -221,19 +221,19 @@ func readHeader(f *os.File) (header []byte, data int64, err error) {
 func (t *Tensor) ReadFloat32(first int, dst []float32) error {
 	t.check(first, len(dst))
 	if t.DType == F32 {
-		return t.read(rawBytes(dst), t.offset+4*int64(first))
+		return t.read(Bytes(dst), t.offset+4*int64(first))
 	}
 	if !t.DType.Float() {
 		return fmt.Errorf("%s: tensor %q is %s, where a floating type (F64, F32, F16, BF16) was expected", t.Path(), t.Name, t.DType)
 	}
-	width := t.DType.bits() / 8
+	width := t.DType.Bytes()
 	buffer := make([]byte, min(window, len(dst)*width))
 	for len(dst) > 0 {
 		n := min(len(dst), window/width)
 		if err := t.read(buffer[:n*width], t.offset+int64(first)*int64(width)); err != nil {
 			return err
 		}
-		decode(t.DType, buffer, dst[:n])
+		Decode(t.DType, buffer, dst[:n])
 		first, dst = first+n, dst[n:]
 	}
 	return nil
@@ -244,10 +244,10 @@ func (t *Tensor) ReadInt64(first int, dst []int64) error {
 	t.check(first, len(dst))
 	switch t.DType {
 	case I64:
-		return t.read(rawBytes(dst), t.offset+8*int64(first))
+		return t.read(Bytes(dst), t.offset+8*int64(first))
 	case I32:
 		narrow := make([]int32, len(dst))
-		if err := t.read(rawBytes(narrow), t.offset+4*int64(first)); err != nil {
+		if err := t.read(Bytes(narrow), t.offset+4*int64(first)); err != nil {
 			return err
 		}
 		for i, x := range narrow {

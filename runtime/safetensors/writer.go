@@ -143,13 +143,13 @@ func (w *Writer) names() []string {
 func (w *Writer) WriteFloat32(name string, first int, src []float32) error {
 	s := w.slot(name, first, len(src))
 	if s.DType == F32 {
-		return w.write(rawBytes(src), s.file, s.offset+4*int64(first))
+		return w.write(Bytes(src), s.file, s.offset+4*int64(first))
 	}
-	width := s.DType.bits() / 8
+	width := s.DType.Bytes()
 	buffer := make([]byte, min(window, len(src)*width))
 	for len(src) > 0 {
 		n := min(len(src), window/width)
-		encode(s.DType, src[:n], buffer)
+		Encode(s.DType, src[:n], buffer)
 		if err := w.write(buffer[:n*width], s.file, s.offset+int64(first)*int64(width)); err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func (w *Writer) WriteInt64(name string, first int, src []int64) error {
 	if s.DType != I64 {
 		panic(fmt.Sprintf("BUG: int64 values for tensor %q, which is %s", name, s.DType))
 	}
-	return w.write(rawBytes(src), s.file, s.offset+8*int64(first))
+	return w.write(Bytes(src), s.file, s.offset+8*int64(first))
 }
 
 func (w *Writer) slot(name string, first, n int) slot {

@@ -1,7 +1,9 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -9,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"moegen/runtime/data"
-	"moegen/runtime/host"
 	"moegen/runtime/metrics"
 )
 
@@ -32,9 +33,9 @@ type benchReport struct {
 	GFLOPS          float64   `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
 	PeakRSSBytes    int64     `json:"peak_rss_bytes"`
 	PlannedBytes    int64     `json:"planned_bytes"` // arenas of all ranks
-	Shares          shares    `json:"shares"`
-	Losses          []float64 `json:"loss"` // of every step, warm-up first
-	machine
+	Shares          shares    `json:"shares"`        // of the step
+	Losses          []float64 `json:"loss"`          // of every step, warm-up first
+	Platform
 }
 
 // newBench builds the command that measures a training step.
@@ -84,12 +85,18 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 	report := &benchReport{
 		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType, Target: m.Target,
 		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
-		PlannedBytes: m.ArenaBytes * int64(m.Ranks), machine: thisMachine(),
+		PlannedBytes: m.ArenaBytes * int64(m.Ranks),
+	}
+	if report.Platform, err = program.Target.Platform(program.device); err != nil {
+		return nil, failed(err)
 	}
 	timer := benchTimer{engine: e, batch: newBatch(m), seed: seed}
 	var total, grad, update []float64
 	for i := range warmup + steps {
-		loss, g, u := timer.step()
+		loss, g, u, err := timer.step()
+		if err != nil {
+			return nil, err
+		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
 			return nil, failed(fmt.Errorf("the loss of step %d is %v: these weights cannot be trained", i+1, loss))
 		}
@@ -103,8 +110,8 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 	report.StepMS, report.GradMS, report.UpdateMS = median(total), median(grad), median(update)
 	report.TokensPerSecond = float64(len(timer.batch.Tokens)) / report.StepMS * 1e3
 	report.GFLOPS = report.TokensPerSecond * float64(m.FLOPsPerToken) / 1e9
-	report.Shares = profile(e, func() { timer.step() })
-	return report, nil
+	report.Shares, err = profile(&timer)
+	return report, err
 }
 
 // benchTimer runs steps on synthetic tokens.
@@ -116,18 +123,23 @@ type benchTimer struct {
 }
 
 // step trains one step and returns its loss and the milliseconds of its two halves.
-func (t *benchTimer) step() (loss, gradMS, updateMS float64) {
+func (t *benchTimer) step() (loss, gradMS, updateMS float64, err error) {
 	synthesize(t.batch, t.engine.program.Manifest, t.seed, t.steps)
 	t.steps++
 	adam := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8}
 	coef := t.engine.program.Manifest.AuxCoef
 	r := adam.record(t.steps, 1e-3, targetCount(t.batch), 1, coef)
 	begin := time.Now()
-	loss, aux := t.engine.microBatch(t.batch, r)
+	loss, aux, err := t.engine.microBatch(t.batch, r)
+	if err != nil {
+		return 0, 0, 0, err
+	}
 	middle := time.Now()
-	t.engine.update(r)
+	if _, err := t.engine.update(r); err != nil {
+		return 0, 0, 0, err
+	}
 	end := time.Now()
-	return loss + coef*aux, milliseconds(middle.Sub(begin)), milliseconds(end.Sub(middle))
+	return loss + coef*aux, milliseconds(middle.Sub(begin)), milliseconds(end.Sub(middle)), nil
 }
 
 // synthesize fills a batch with the tokens of a step: token j of step s is the top 31 bits of splitmix64
@@ -162,42 +174,54 @@ func median(values []float64) float64 {
 
 func (r *benchReport) print(cmd *cobra.Command) {
 	printTable(cmd, [][2]string{
-		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s kernels on %d cores",
-			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.CPUPath, r.Cores)},
+		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s",
+			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.Platform)},
 		{"tokens/s", metrics.Count(int64(r.TokensPerSecond + 0.5))},
 		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
 			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},
 		{"model work", fmt.Sprintf("%.1f GFLOP/s: tokens/s × %s FLOPs a token (6 a weight that multiplies, attention over visible keys)",
 			r.GFLOPS, metrics.Count(r.FLOPsPerToken))},
-		{"step goes to", fmt.Sprintf("%.0f %% GEMM, %.0f %% attention, %.0f %% the rest", 100*r.Shares.GEMM, 100*r.Shares.Attention, 100*r.Shares.Rest)},
+		{"step goes to", r.Shares.String()},
 		{"memory", fmt.Sprintf("%s at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
 		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
 	})
 }
 
-// shares says where the time of a step goes, as parts of 1, the mean over the ranks.
-type shares struct {
-	GEMM      float64 `json:"gemm"`
-	Attention float64 `json:"attention"`
-	Rest      float64 `json:"rest"` // row-wise kernels, optimizer, exchange, waiting
+// rest is the share of what is no kernel of a family: exchange, waiting, gaps between launches.
+const rest = "rest"
+
+// shares says where the time of a step goes, by family of kernels, as parts of 1.
+type shares map[string]float64
+
+// String lists the shares, the largest first and the rest last.
+func (s shares) String() string {
+	order := func(a, b string) int {
+		return cmp.Or(cmp.Compare(s[b], s[a]), cmp.Compare(a, b))
+	}
+	text := ""
+	for _, family := range slices.SortedFunc(maps.Keys(s), order) {
+		if family != rest {
+			text += fmt.Sprintf("%.0f %% %s, ", 100*s[family], family)
+		}
+	}
+	return text + fmt.Sprintf("%.0f %% the rest", 100*s[rest])
 }
 
 // profile runs a few steps with clocks on the kernels.
-func profile(e *engine, step func()) shares {
+func profile(t *benchTimer) (shares, error) {
 	const steps = 3
-	times := make([]host.Profile, e.program.Manifest.Ranks)
-	e.machine.Run(func(rank *host.Rank) { rank.Pool.SetProfile(&times[rank.ID]) })
-	begin := time.Now()
-	for range steps {
-		step()
+	families, total, err := t.engine.machine.Profile(func() error {
+		for range steps {
+			if _, _, _, err := t.step(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s := shares{rest: 1}
+	for family, took := range families {
+		s[family] = took.Seconds() / total.Seconds()
+		s[rest] -= s[family]
 	}
-	all := time.Since(begin) * time.Duration(len(times))
-	e.machine.Run(func(rank *host.Rank) { rank.Pool.SetProfile(nil) })
-	var s shares
-	for _, t := range times {
-		s.GEMM += t.GEMM.Seconds() / all.Seconds()
-		s.Attention += t.Attention.Seconds() / all.Seconds()
-	}
-	s.Rest = 1 - s.GEMM - s.Attention
-	return s
+	return s, err
 }

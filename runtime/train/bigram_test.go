@@ -5,6 +5,7 @@ import (
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/host"
+	"moegen/runtime/safetensors"
 )
 
 // bigram is a small model written by hand as a Program, so that every command can be tried without the generator. A
@@ -96,14 +97,14 @@ func (b *bigram) program() Program {
 		Layout: Layout{
 			Tokens: b.tokens, Targets: b.targets, Positions: b.positions, Starts: b.starts,
 			Record: b.record, Loss: b.loss, AuxLoss: auxAt, GradNorm: b.gradNorm,
-			HeadRow: b.headRow, HeadRows: headRows, Logits: b.logits,
+			HeadRow: b.headRow, HeadRows: headRows, Logits: b.logits, LogitsType: safetensors.F32,
 		},
-		Setup:      func(*host.Rank) {},
-		MicroBatch: b.microBatch,
-		Update:     b.update,
-		Eval:       func(r *host.Rank) { b.forward(r) },
-		Head:       b.headLogits,
+		Target: CPU(b.parts()),
 	}
+}
+
+func (b *bigram) parts() Parts[host.Rank] {
+	return Parts[host.Rank]{Setup: func(*host.Rank) {}, MicroBatch: b.microBatch, Update: b.update, Eval: b.forward, Head: b.headLogits}
 }
 
 const bigramConfig = `{"model_type": "bigram", "vocab_size": 260, "hidden_size": 8, "rope_theta": 10000.0, "eos_token_id": null}`

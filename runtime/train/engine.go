@@ -1,40 +1,39 @@
 package train
 
 import (
+	"errors"
 	"math"
 	"runtime/debug"
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/data"
 	"moegen/runtime/host"
+	"moegen/runtime/safetensors"
 )
 
 // engine is a program on its machine: what the commands do with a model, in tokens and losses.
 type engine struct {
 	program Program
-	machine *host.Machine
+	machine Machine
 	tokens  int // of a rank's micro-batch
 }
 
 // startFrom starts a program with the weights of a checkpoint folder, or with random ones where dir is "".
 func startFrom(program Program, dir string, seed uint64) (*engine, error) {
-	if dir == "" {
-		e, err := start(program)
-		if err == nil {
-			checkpoint.Fill(program.Params, e.memory(), seed)
+	fill := func(memory checkpoint.Memory) error { return checkpoint.Fill(program.Params, memory, seed) }
+	if dir != "" {
+		c, err := openCheckpoint(program, dir)
+		if err != nil {
+			return nil, err
 		}
-		return e, err
+		defer c.Close()
+		fill = func(memory checkpoint.Memory) error { return c.Load(program.Params, memory) }
 	}
-	c, err := openCheckpoint(program, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
 	e, err := start(program)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Load(program.Params, e.memory()); err != nil {
+	if err := fill(e.memory()); err != nil {
 		e.close()
 		return nil, err
 	}
@@ -60,15 +59,14 @@ func start(program Program) (*engine, error) {
 	// What was parsed on the way here is garbage by now. It goes back to the system before the arenas come, so that
 	// the process peaks at its plan.
 	debug.FreeOSMemory()
-	machine, err := host.Open(host.Config{
-		Ranks:        m.Ranks,
-		ArenaBytes:   m.ArenaBytes,
-		RecordOffset: program.Layout.Record,
-	})
+	machine, err := program.Target.Open(&program, program.device)
 	if err != nil {
 		return nil, failed(err)
 	}
-	machine.Run(program.Setup)
+	if err := machine.Run(Setup); err != nil {
+		machine.Close()
+		return nil, failed(err)
+	}
 	return &engine{program, machine, m.MicroBatch * m.Seq}, nil
 }
 
@@ -76,75 +74,123 @@ func (e *engine) close() { e.machine.Close() }
 
 // microBatch runs forward and backward. It returns the cross-entropy (sum over the batch's targets times
 // the record's norm) and the auxiliary loss before its coefficient, 0 in a program that has none.
-func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64) {
-	losses := make([]float32, e.program.Manifest.Ranks)
-	auxes := make([]float32, len(losses))
-	e.machine.Run(func(rank *host.Rank) {
-		e.feed(rank, b, r)
-		e.program.MicroBatch(rank)
-		losses[rank.ID] = rank.F32(e.program.Layout.Loss, 1)[0]
-		if at := e.program.Layout.AuxLoss; at >= 0 {
-			auxes[rank.ID] = rank.F32(at, 1)[0]
-		}
-	})
-	return sum(losses), float64(auxes[0])
+func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64, err error) {
+	if err := e.feed(b, r); err != nil {
+		return 0, 0, err
+	}
+	if err := e.machine.Run(MicroBatch); err != nil {
+		return 0, 0, failed(err)
+	}
+	if loss, err = e.loss(); err != nil {
+		return 0, 0, err
+	}
+	if at := e.program.Layout.AuxLoss; at >= 0 {
+		aux, err = e.number(0, at)
+	}
+	return loss, aux, err
 }
 
 // update applies the gradients and returns their norm before clipping.
-func (e *engine) update(r record) float64 {
-	norms := make([]float32, e.program.Manifest.Ranks)
-	e.machine.Run(func(rank *host.Rank) {
-		copy(rank.F32(e.program.Layout.Record, host.RecordLen), r[:])
-		e.program.Update(rank)
-		norms[rank.ID] = rank.F32(e.program.Layout.GradNorm, 1)[0]
-	})
-	return float64(norms[0])
+func (e *engine) update(r record) (float64, error) {
+	for rank := range e.program.Manifest.Ranks {
+		if err := put(e, rank, e.program.Layout.Record, r[:]); err != nil {
+			return 0, err
+		}
+	}
+	if err := e.machine.Run(Update); err != nil {
+		return 0, failed(err)
+	}
+	return e.number(0, e.program.Layout.GradNorm)
 }
 
 // eval runs the forward pass and returns the sum of the cross-entropy over the batch's targets, in nats.
-func (e *engine) eval(b data.Batch) float64 {
-	losses := make([]float32, e.program.Manifest.Ranks)
-	e.machine.Run(func(rank *host.Rank) {
-		e.feed(rank, b, record{host.RecordLossNorm: 1})
-		e.program.Eval(rank)
-		losses[rank.ID] = rank.F32(e.program.Layout.Loss, 1)[0]
-	})
-	return sum(losses)
+func (e *engine) eval(b data.Batch) (float64, error) {
+	if err := e.feed(b, record{host.RecordLossNorm: 1}); err != nil {
+		return 0, err
+	}
+	if err := e.machine.Run(Eval); err != nil {
+		return 0, failed(err)
+	}
+	return e.loss()
 }
 
-// feed writes a rank's part of a batch and the record into its arena.
-func (e *engine) feed(rank *host.Rank, b data.Batch, r record) {
-	l, from, to := e.program.Layout, rank.ID*e.tokens, (rank.ID+1)*e.tokens
-	copy(rank.I32(l.Tokens, e.tokens), b.Tokens[from:to])
-	copy(rank.I32(l.Targets, e.tokens), b.Targets[from:to])
-	copy(rank.I32(l.Positions, e.tokens), b.Positions[from:to])
-	copy(rank.I32(l.Starts, e.tokens), b.Starts[from:to])
-	copy(rank.F32(l.Record, host.RecordLen), r[:])
+// feed writes every rank's part of a batch and the record into its arena.
+func (e *engine) feed(b data.Batch, r record) error {
+	l := e.program.Layout
+	for rank := range e.program.Manifest.Ranks {
+		from, to := rank*e.tokens, (rank+1)*e.tokens
+		err := errors.Join(
+			put(e, rank, l.Tokens, b.Tokens[from:to]),
+			put(e, rank, l.Targets, b.Targets[from:to]),
+			put(e, rank, l.Positions, b.Positions[from:to]),
+			put(e, rank, l.Starts, b.Starts[from:to]),
+			put(e, rank, l.Record, r[:]))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put copies values into a rank's arena.
+func put[E int32 | float32](e *engine, rank int, off int64, values []E) error {
+	return failed(e.machine.Write(rank, off, safetensors.Bytes(values)))
+}
+
+// number reads a float32 of a rank's arena.
+func (e *engine) number(rank int, off int64) (float64, error) {
+	var x [1]float32
+	err := e.machine.Read(rank, safetensors.Bytes(x[:]), off)
+	return float64(x[0]), failed(err)
+}
+
+// loss adds up the ranks' losses in the order of the ranks, so that the sum is the same on every run.
+func (e *engine) loss() (float64, error) {
+	total := 0.0
+	for rank := range e.program.Manifest.Ranks {
+		part, err := e.number(rank, e.program.Layout.Loss)
+		if err != nil {
+			return 0, err
+		}
+		total += part
+	}
+	return total, nil
 }
 
 // logits computes the logits of the last eval, on all ranks at the same time: those of the tokens first,
-// first+1, ... of every rank, Layout.HeadRows of them or as many as are left. use must not keep them.
-func (e *engine) logits(first int, use func(rank int, logits []float32)) {
+// first+1, ... of every rank, as many as there are, at most Layout.HeadRows and rows. use must not keep them.
+func (e *engine) logits(first, rows int, use func(rank int, logits []float32) error) error {
 	l, vocab := e.program.Layout, e.program.Manifest.Vocab
-	e.machine.Run(func(rank *host.Rank) {
-		rank.I32(l.HeadRow, 1)[0] = int32(first)
-		e.program.Head(rank)
-		use(rank.ID, rank.F32(l.Logits, l.HeadRows*vocab)[:min(l.HeadRows, e.tokens-first)*vocab])
-	})
+	for rank := range e.program.Manifest.Ranks {
+		if err := put(e, rank, l.HeadRow, []int32{int32(first)}); err != nil {
+			return err
+		}
+	}
+	if err := e.machine.Run(Head); err != nil {
+		return failed(err)
+	}
+	values := make([]float32, min(rows, l.HeadRows, e.tokens-first)*vocab)
+	raw := safetensors.Bytes(values)
+	if l.LogitsType != safetensors.F32 {
+		raw = make([]byte, len(values)*l.LogitsType.Bytes())
+	}
+	for rank := range e.program.Manifest.Ranks {
+		if err := e.machine.Read(rank, raw, l.Logits); err != nil {
+			return failed(err)
+		}
+		if l.LogitsType != safetensors.F32 {
+			safetensors.Decode(l.LogitsType, raw, values)
+		}
+		if err := use(rank, values); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // memory is the arenas as checkpoints see them.
 func (e *engine) memory() checkpoint.Memory {
-	return checkpoint.Memory{Ranks: e.program.Manifest.Ranks, EP: e.program.Manifest.EP, Bytes: e.machine.Bytes}
-}
-
-// sum adds in the order of the ranks, so that it is the same on every run.
-func sum(parts []float32) float64 {
-	total := 0.0
-	for _, part := range parts {
-		total += float64(part)
-	}
-	return total
+	return checkpoint.Memory{Ranks: e.program.Manifest.Ranks, EP: e.program.Manifest.EP, Arena: e.machine}
 }
 
 // record is what changes from step to step, in the order of host's Record constants.

@@ -148,7 +148,11 @@ func (e *engine) measure(rows *data.Rows, batches int, next func(data.Batch) boo
 		if !next(b) {
 			break
 		}
-		m.nats += e.eval(b)
+		nats, err := e.eval(b)
+		if err != nil {
+			return m, err
+		}
+		m.nats += nats
 		m.targets += targetCount(b)
 	}
 	return m, nil

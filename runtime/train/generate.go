@@ -138,13 +138,19 @@ func (e *engine) next(tokens []int32) ([]float32, error) {
 			b.Starts[i] = b.Positions[i] // what stands beside the text sees itself only, at no cost
 		}
 	}
-	e.eval(b)
+	if _, err := e.eval(b); err != nil {
+		return nil, err
+	}
 	logits := make([]float32, m.Vocab)
-	e.logits(len(window)-1, func(rank int, computed []float32) {
+	err := e.logits(len(window)-1, 1, func(rank int, computed []float32) error {
 		if rank == 0 {
 			copy(logits, computed)
 		}
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	for _, x := range logits {
 		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
 			return nil, failed(fmt.Errorf("the logits of token %d are not finite: the checkpoint's weights are broken", len(tokens)))

@@ -3,11 +3,9 @@ package train
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 
 	"github.com/spf13/cobra"
 
-	"moegen/runtime/host"
 	"moegen/runtime/metrics"
 )
 
@@ -20,13 +18,17 @@ func newInfo(program Program) *cobra.Command {
 		Short: "Print what this binary was built for, and how it will run on this machine",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			here, err := program.Target.Platform(program.device)
+			if err != nil {
+				return failed(err)
+			}
 			if *asJSON {
 				return printJSON(cmd, struct {
 					Manifest
-					machine
-				}{program.Manifest, thisMachine()})
+					Platform
+				}{program.Manifest, here})
 			}
-			printInfo(cmd, program.Manifest)
+			printInfo(cmd, program.Manifest, here)
 			return nil
 		},
 	}
@@ -34,16 +36,7 @@ func newInfo(program Program) *cobra.Command {
 	return cmd
 }
 
-// machine is what a run depends on that the binary does not know.
-type machine struct {
-	CPUPath string `json:"cpu_path"` // instruction set of the kernels
-	Cores   int    `json:"cores"`
-}
-
-func thisMachine() machine { return machine{host.Path(), runtime.GOMAXPROCS(0)} }
-
-func printInfo(cmd *cobra.Command, m Manifest) {
-	here := thisMachine()
+func printInfo(cmd *cobra.Command, m Manifest, here Platform) {
 	printTable(cmd, [][2]string{
 		{"model", m.Model + " (" + m.Architecture + ")"},
 		{"parameters", fmt.Sprintf("%s, of which a token uses %s", metrics.Count(m.Parameters), metrics.Count(m.ActiveParameters))},
@@ -53,7 +46,7 @@ func printInfo(cmd *cobra.Command, m Manifest) {
 		{"shape", fmt.Sprintf("%d tokens a sequence, %d sequences a rank and micro-batch", m.Seq, m.MicroBatch)},
 		{"planned memory", fmt.Sprintf("%s a rank, %s in all", metrics.Bytes(m.ArenaBytes), metrics.Bytes(m.ArenaBytes*int64(m.Ranks)))},
 		{"work", metrics.Count(m.FLOPsPerToken) + " FLOPs a token, forward and backward"},
-		{"this machine", fmt.Sprintf("%s kernels on %d cores", here.CPUPath, here.Cores)},
+		{"this machine", here.String()},
 		{"made by", fmt.Sprintf("moegen %s, %s", m.Version, m.GoVersion)},
 		{"plan", m.PlanHash},
 	})

@@ -83,7 +83,10 @@ func (t *trainer) advance() error {
 		if err != nil {
 			return failed(err)
 		}
-		l, a := t.engine.microBatch(b, r.accumulate(i > 0))
+		l, a, err := t.engine.microBatch(b, r.accumulate(i > 0))
+		if err != nil {
+			return err
+		}
 		loss += l
 		aux += a / float64(o.accumulate)
 	}
@@ -91,7 +94,10 @@ func (t *trainer) advance() error {
 	if err := t.check("loss", step, loss); err != nil {
 		return err
 	}
-	norm := t.engine.update(r)
+	norm, err := t.engine.update(r)
+	if err != nil {
+		return err
+	}
 	if err := t.check("gradient norm", step, norm); err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit statuses of a training binary. An interrupted run that has saved ends with 128 + the signal's number.
+// Exit statuses of a training binary. An interrupted run that has saved ends with 128 + the signal's number, one that
+// its machine has let down with the machine's own (Target.Open).
 const (
 	exitFailed = 1 // a run or a check went wrong
 	exitInput  = 2 // the command line or a file that it names is not usable
@@ -72,6 +73,9 @@ func run(program Program, args []string, stdout, stderr io.Writer) int {
 		code = s.code
 		err = s.err
 	}
+	if machine := interface{ ExitStatus() int }(nil); errors.As(err, &machine) {
+		code = machine.ExitStatus()
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", root.Use, err)
 	}
@@ -94,6 +98,7 @@ Hugging Face checkpoint directories.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		newTrain(program),
 		newEval(program),

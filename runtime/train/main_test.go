@@ -18,17 +18,19 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("MOEGEN_TEST_BINARY") != "" {
 		program := testProgram(0.01)
+		parts := newBigram(2, 2, 12, 0.01).parts()
 		switch os.Getenv("MOEGEN_TEST_UPDATE") {
 		case "panic":
-			program.Update = func(r *host.Rank) {
+			parts.Update = func(r *host.Rank) {
 				if r.ID == 1 {
 					panic("BUG: a test's")
 				}
 				r.Barrier()
 			}
 		case "hang":
-			program.Update = func(*host.Rank) { time.Sleep(time.Hour) }
+			parts.Update = func(*host.Rank) { time.Sleep(time.Hour) }
 		}
+		program.Target = CPU(parts)
 		Main(program)
 	}
 	os.Exit(m.Run())
@@ -179,7 +181,8 @@ func TestBench(t *testing.T) {
 	if len(report.StepsMS) != 3 || len(report.Losses) != 4 || report.StepMS <= 0 || report.GradMS <= 0 || report.UpdateMS <= 0 {
 		t.Errorf("got %+v", report)
 	}
-	if sum := report.Shares.GEMM + report.Shares.Attention + report.Shares.Rest; sum < 1-1e-9 || sum > 1+1e-9 || report.Shares.Rest <= 0 {
+	s := report.Shares
+	if sum := s["gemm"] + s["attention"] + s["rest"]; len(s) != 3 || sum < 1-1e-9 || sum > 1+1e-9 || s["rest"] <= 0 {
 		t.Errorf("shares %+v do not add up", report.Shares)
 	}
 	if report.PlannedBytes != 2*program.Manifest.ArenaBytes || report.PeakRSSBytes < report.PlannedBytes {

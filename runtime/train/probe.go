@@ -3,7 +3,6 @@ package train
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,8 +105,12 @@ func probe(program Program, dir, batches, setting, out string) error {
 	}
 	taps := newTaps(e.tokens)
 	e.machine.SetTap(taps)
-	e.microBatch(first, c.record(1, first))
-	e.eval(first)
+	if _, _, err := e.microBatch(first, c.record(1, first)); err != nil {
+		return err
+	}
+	if _, err := e.eval(first); err != nil {
+		return err
+	}
 	e.machine.SetTap(nil)
 
 	w, err := safetensors.Create(filepath.Dir(out), probeLayout(program, &c, taps, filepath.Base(out)))
@@ -164,15 +167,21 @@ func writeProbe(e *engine, w *safetensors.Writer, c *probeCase, feed *probeBatch
 			return err
 		}
 		r := c.record(i+1, b)
-		loss, aux := e.microBatch(b, r)
+		loss, aux, err := e.microBatch(b, r)
+		if err != nil {
+			return err
+		}
 		loss += c.AuxCoef * aux
 		if i == 0 {
 			if err := writeFirst(e, w, c, loss, aux); err != nil {
 				return err
 			}
 		}
-		losses = append(losses, float32(loss))
-		norms = append(norms, float32(e.update(r)))
+		norm, err := e.update(r)
+		if err != nil {
+			return err
+		}
+		losses, norms = append(losses, float32(loss)), append(norms, float32(norm))
 	}
 	if err := w.WriteFloat32("losses", 0, losses); err != nil {
 		return err
@@ -202,14 +211,14 @@ func writeFirst(e *engine, w *safetensors.Writer, c *probeCase, loss, aux float6
 
 // writeLogits writes the logits of all rows of the last forward pass.
 func writeLogits(e *engine, w *safetensors.Writer) error {
-	l, vocab := e.program.Layout, e.program.Manifest.Vocab
-	errs := make([]error, e.program.Manifest.Ranks)
-	for first := 0; first < e.tokens; first += l.HeadRows {
-		e.logits(first, func(rank int, logits []float32) {
-			if err := w.WriteFloat32("logits", (rank*e.tokens+first)*vocab, logits); err != nil {
-				errs[rank] = err
-			}
+	rows, vocab := e.program.Layout.HeadRows, e.program.Manifest.Vocab
+	for first := 0; first < e.tokens; first += rows {
+		err := e.logits(first, rows, func(rank int, logits []float32) error {
+			return w.WriteFloat32("logits", (rank*e.tokens+first)*vocab, logits)
 		})
+		if err != nil {
+			return err
+		}
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -2,30 +2,18 @@ package train
 
 import (
 	"moegen/runtime/checkpoint"
-	"moegen/runtime/host"
+	"moegen/runtime/safetensors"
 )
 
-// Program is a generated training program: what the generator knew, as data, and the plan, as functions.
-// A generated main hands it to Main.
+// Program is a generated training program: what the generator knew, as data, and what runs its plan. A generated main
+// hands it to Main.
 type Program struct {
 	Manifest Manifest
 	Params   []checkpoint.Param
 	Layout   Layout
+	Target   Target
 
-	// Setup fills what is constant for the life of the process (rope tables). It runs once on every
-	// rank, before anything else.
-	Setup func(*host.Rank)
-	// MicroBatch runs forward and backward of one micro-batch: reads the inputs and the record, writes the
-	// losses, adds to the gradients (or overwrites them when the record says that it is the first).
-	MicroBatch func(*host.Rank)
-	// Update reduces gradients over ranks, computes the global gradient norm, clips, and applies AdamW.
-	Update func(*host.Rank)
-	// Eval runs the forward pass only: reads the inputs, writes the losses and leaves the final hidden
-	// states in the arena for Head.
-	Eval func(*host.Rank)
-	// Head computes the logits of Layout.HeadRows consecutive tokens of the last Eval, starting at the
-	// row in Layout.HeadRow.
-	Head func(*host.Rank)
+	device string // the value of --device; "" without one
 }
 
 // Layout gives the arena offsets, in bytes and the same on every rank, of what the host reads and writes.
@@ -41,7 +29,9 @@ type Layout struct {
 	GradNorm  int64 // float32 [1]: global norm before clipping, equal on all ranks, written by Update
 	HeadRow   int64 // int32 [1]: first row for Head
 	HeadRows  int   // rows that one Head computes
-	Logits    int64 // float32 [HeadRows, Vocab]: written by Head
+	Logits    int64 // [HeadRows, Vocab]: written by Head
+
+	LogitsType safetensors.DType // F32 or BF16
 }
 
 // Manifest says what a binary was built for. It is embedded in the binary and printed by info and by
