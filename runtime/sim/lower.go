@@ -35,17 +35,12 @@ func (f *Function) layout(shared int) int {
 	}
 	for i := range f.regs {
 		r := &f.regs[i]
-		if !used[i] {
-			continue
-		}
-		if r.typ.class == 'p' {
+		if used[i] && r.typ.class == 'p' {
 			r.slot = f.predicates
 			f.predicates++
-		} else {
-			r.slot = f.slots
-			f.slots++
 		}
 	}
+	f.assignSlots(used)
 	for _, v := range f.locals {
 		switch v.space {
 		case spaceShared:
