@@ -56,7 +56,7 @@ func (s *step) rewrite(f func(*ir.Graph) *ir.Graph) {
 func (s *step) run(dump func(Dump)) error {
 	for i, p := range passes {
 		if err := p.run(s); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return err
 		}
 		if err := s.verify(); err != nil {
 			panic(fmt.Sprintf("BUG: after pass %s: %v", p.name, err))

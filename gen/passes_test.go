@@ -437,7 +437,7 @@ func TestShardRefusesWhatDoesNotDivide(t *testing.T) {
 	req := toyRequest(t, 1, RecomputeNone)
 	req.GPUs = 3
 	_, err := Plan(req, nil)
-	want := "shard: toy has 4 experts, not divisible by --gpus 3; use one of [1 2 4]"
+	want := "toy has 4 experts, not divisible by --gpus 3; use one of [1 2 4]"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}

@@ -83,23 +83,33 @@ func (f *probeBatches) batch(step int) (data.Batch, error) {
 		}
 	}
 	for row := 0; row < len(b.Tokens); row += m.Seq {
-		arrange(row, m.Seq, labels, documents, b)
+		if err := arrange(row, m.Seq, labels, documents, b); err != nil {
+			return b, fmt.Errorf("%s: document_ids of batch %d: %w", f.path, step, err)
+		}
 		for t := range m.Seq {
 			if f.positions == nil {
 				b.Positions[row+t] = int32(t)
 			}
 		}
 	}
+	if targetCount(b) == 0 {
+		return b, fmt.Errorf("%s: labels of batch %d score no token, so its loss is the mean of nothing: position t is scored against the label at t+1 of its row, -100 is ignored", f.path, step)
+	}
 	return b, nil
 }
 
 // arrange shifts the labels of a row to the tokens that predict them, and finds where each token's document
-// begins.
-func arrange(row, seq int, labels, documents []int32, b data.Batch) {
+// begins. A document is one stretch of a row: programs attend from there on.
+func arrange(row, seq int, labels, documents []int32, b data.Batch) error {
 	begin := 0
+	ended := map[int32]bool{}
 	for t := range seq {
-		if documents[row+t] != documents[row+begin] {
+		if last := documents[row+begin]; documents[row+t] != last {
+			ended[last] = true
 			begin = t
+		}
+		if ended[documents[row+t]] {
+			return fmt.Errorf("row %d has document %d in two places, again from token %d on: a document must be one stretch of a row", row/seq, documents[row+t], t)
 		}
 		b.Starts[row+t] = int32(begin)
 		b.Targets[row+t] = -100
@@ -107,6 +117,7 @@ func arrange(row, seq int, labels, documents []int32, b data.Batch) {
 			b.Targets[row+t] = labels[row+t+1]
 		}
 	}
+	return nil
 }
 
 // read reads a step of a tensor, whose values must be at least least and less than limit.

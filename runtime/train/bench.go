@@ -59,6 +59,9 @@ of their own after the timed steps.`,
 			if *steps < 1 || *warmup < 0 {
 				return fmt.Errorf("bench needs --steps of at least 1 and --warmup of at least 0")
 			}
+			if seq := program.Manifest.Seq; seq < 2 {
+				return fmt.Errorf("bench predicts the next token of a row, and this binary was built with --seq %d: build one with at least 2", seq)
+			}
 			report, err := bench(program, *checkpoint, *seed, *steps, *warmup)
 			if err != nil {
 				return err

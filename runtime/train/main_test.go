@@ -111,6 +111,9 @@ func TestHelpNamesEveryCommandAndFlag(t *testing.T) {
 			t.Errorf("--help does not name %s:\n%s", name, help)
 		}
 	}
+	if strings.Contains(help, "completion") {
+		t.Errorf("--help names a command that nobody asked for:\n%s", help)
+	}
 	if bare := must(t, program, ""); bare != help {
 		t.Errorf("no arguments: got %q, want the help", bare)
 	}
@@ -145,6 +148,7 @@ func TestUsageErrorsAreOneSentence(t *testing.T) {
 	refuse(t, program, 2, "train here", `no argument "here"`)
 	refuse(t, program, 2, "probe --checkpoint x", "probe needs --batch")
 	refuse(t, program, 2, "bench --steps 0", "--steps of at least 1")
+	refuse(t, newBigram(1, 2, 1, 0).program(), 2, "bench", "built with --seq 1: build one with at least 2")
 }
 
 func TestInfo(t *testing.T) {

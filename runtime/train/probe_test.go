@@ -178,6 +178,19 @@ func TestProbeRefuses(t *testing.T) {
 	labels := make([]int64, 48)
 	labels[14] = testVocab
 	outOfVocabulary := writeTensors(t, []int{1, 4, 12}, map[string][]int64{"input_ids": make([]int64, 48), "labels": labels})
+	unlabelled := make([]int64, 48)
+	for i := range unlabelled {
+		if unlabelled[i] = -100; i%12 == 0 {
+			unlabelled[i] = 1 // no token stands before it
+		}
+	}
+	noTargets := writeTensors(t, []int{1, 4, 12}, map[string][]int64{"input_ids": make([]int64, 48), "labels": unlabelled})
+	documents := make([]int64, 48)
+	for i := 26; i < 30; i++ { // in row 2: document 0, document 7, document 0
+		documents[i] = 7
+	}
+	twoPlaces := writeTensors(t, []int{1, 4, 12}, map[string][]int64{
+		"input_ids": make([]int64, 48), "labels": make([]int64, 48), "document_ids": documents})
 	noLabels := writeTensors(t, []int{1, 4, 12}, map[string][]int64{"input_ids": make([]int64, 48)})
 	out := filepath.Join(tmp, "out.safetensors")
 	for _, c := range []struct{ batch, setting, checkpoint, out, want string }{
@@ -193,6 +206,8 @@ func TestProbeRefuses(t *testing.T) {
 		{fine, write(t, filepath.Join(tmp, "not.json"), `steps`), dir, out, "not.json"},
 		{outOfVocabulary, good, dir, out, "labels of batch 0, row 1, token 2 is 260: this binary takes -100 to 259"},
 		{noLabels, good, dir, out, `"labels" is missing`},
+		{noTargets, good, dir, out, "labels of batch 0 score no token"},
+		{twoPlaces, good, dir, out, "document_ids of batch 0: row 2 has document 0 in two places, again from token 6 on"},
 	} {
 		refuse(t, program, 2, fmt.Sprintf("probe --checkpoint %s --batch %s --case %s --out %s", c.checkpoint, c.batch, c.setting, c.out), c.want)
 	}
