@@ -157,10 +157,16 @@ func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
 		steps += int64(ceil(rest*c.Split, clusters)) * (slots + int64(c.Split) - 1) / int64(c.Split)
 		out += int64(c.Split-1) * int64(c.BlockM*c.BlockN*2*4/40)
 	}
-	perWgmma := max(c.BlockN/2, (2048+32*c.BlockN)/128) // cycles of one wgmma alone on the multiprocessor
-	math := int64(tile.Steps * c.BlockM / 64 * perWgmma)
-	load := int64((c.BlockM + c.BlockN/c.Cluster) * tile.Depth * 2 / 40)
-	return steps*max(math, load) + out
+	slot, _ := tileCost(c.BlockM, c.BlockN, c.Cluster)
+	return steps*slot + out
+}
+
+// tileCost is the cycles of a slot, and those of a tile's way out.
+func tileCost(blockM, blockN, cluster int) (slot, out int64) {
+	perWgmma := max(blockN/2, (2048+32*blockN)/128) // cycles of one wgmma alone on the multiprocessor
+	math := int64(tile.Steps * blockM / 64 * perWgmma)
+	load := int64((blockM + blockN/cluster) * tile.Depth * 2 / 40)
+	return max(math, load), int64(blockM * blockN * 2 / 64)
 }
 
 // GEMMFloor is what a product cannot do without.

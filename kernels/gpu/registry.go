@@ -2,16 +2,28 @@ package gpu
 
 // families is the registry, sorted by name.
 var families = []Family{
+	adamWFamily,
 	attentionGradFamily,
 	gemm,
 	groupedGEMM,
+	qkNormRopeFamily,
+	qkNormRopeGradFamily,
 	rmsNorm,
 	rmsNormGradFamily,
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
 var kernels = []*Kernel{
+	adamWKernel,
+	groupedLinear,
+	groupedLinearDGrad,
 	linear,
 	linearDGrad,
 	linearWGrad,
+	qkNorm,
+	qkNormGrad,
+	qkNormRope,
+	qkNormRopeGrad,
+	rope,
+	ropeGrad,
 }

@@ -10,7 +10,7 @@ type Gather struct {
 	rows   int     // of the tile
 	depth  int     // values in a row of the matrix
 	matrix ptx.Reg // bf16 [...][depth]
-	index  ptx.Reg // int32: the matrix row of every row
+	from   Rows
 
 	first  ptx.Reg   // the thread's first row in the tile
 	piece  ptx.Reg   // which 8 values of a slot's row it copies
@@ -19,12 +19,31 @@ type Gather struct {
 	bytes  []ptx.Reg // 16, or 0 behind the last row: such rows are zero
 }
 
+// Rows says where row r of a product lies in a matrix: at pairs[r]/TopK, or at r if there are no pairs.
+type Rows struct {
+	Pairs ptx.Reg // int32 in global memory
+	TopK  int     // 0: no pairs
+}
+
+// find returns the place of row r, for threads for which there holds; for others 0.
+func (f Rows) find(k *ptx.Kernel, r, there ptx.Reg) ptx.Reg {
+	if f.TopK == 0 {
+		return k.Select(there, r, 0)
+	}
+	at := k.Var(ptx.U32, "at", 0)
+	k.When(there).To(at).Ld(ptx.Global, ptx.U32, k.MadWide(r, 4, f.Pairs).At(0))
+	if f.TopK == 1 {
+		return at
+	}
+	return k.Div(at, f.TopK)
+}
+
 // gatherRows is how many rows a warpgroup copies at a time.
 const gatherRows = 128 / 8
 
 // NewGather prepares thread t of the warpgroup.
-func NewGather(k *ptx.Kernel, o Operand, depth int, matrix, index, t ptx.Reg) *Gather {
-	g := &Gather{k: k, rows: o.Rows, depth: depth, matrix: matrix, index: index}
+func NewGather(k *ptx.Kernel, o Operand, depth int, matrix ptx.Reg, from Rows, t ptx.Reg) *Gather {
+	g := &Gather{k: k, rows: o.Rows, depth: depth, matrix: matrix, from: from}
 	if o.Major != ptx.KMajor || depth%8 != 0 {
 		k.Fail("a gathered operand is K-major with rows of multiples of 16 bytes")
 	}
@@ -45,8 +64,7 @@ func (g *Gather) Rows(row, end ptx.Reg) {
 	for i := range g.places {
 		r := k.Add(mine, i*gatherRows)
 		there := k.Lt(r, end)
-		at := k.Var(ptx.U32, "at", 0)
-		k.When(there).To(at).Ld(ptx.Global, ptx.U32, k.MadWide(r, 4, g.index).At(0))
+		at := g.from.find(k, r, there)
 		k.To(g.places[i]).MadWide(at, 2*g.depth, k.Add(g.matrix, k.Convert(ptx.U64, offset)))
 		k.To(g.bytes[i]).Select(there, k.Const(ptx.U32, 16), 0)
 	}

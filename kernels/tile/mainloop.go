@@ -10,8 +10,8 @@ type MainLoop struct {
 	// Keep is how many slots' wgmmas are still under way when the warpgroup goes on to the next slot: 0, or 1, which lets
 	// the tensor cores run through the hand-over.
 	Keep int
-	// GenericA says that A was written by ordinary copies (cp.async), which wgmma does not see without a fence.
-	GenericA bool
+	// Generic says that operands may be written by ordinary copies (cp.async), which wgmma does not see without a fence.
+	Generic bool
 }
 
 // Accumulators declares what the warpgroup adds up: blocks of 64 rows by all rows of B, zero.
@@ -31,7 +31,7 @@ func (l *MainLoop) Run(k *ptx.Kernel, acc []ptx.Acc, iters, blockA ptx.Reg) {
 	last := k.Declare(ptx.U32, "last") // the slot before, which is still being read
 	k.For("iter", 0, iters, 1, func(i ptx.Reg) {
 		r.WaitFull()
-		if l.GenericA {
+		if l.Generic {
 			k.FenceProxyAsync(false)
 		}
 		slot := r.Slot()

@@ -1,0 +1,60 @@
+package gpu
+
+import (
+	"moegen/ir"
+	"moegen/kernels/ptx"
+)
+
+// Layers of experts are grouped products by GroupedGEMM's and GroupedWGrad's kernels.
+
+// steps returns the launches of a grouped product whose rows are expected to be so many.
+func (p groupedProduct) steps(expected int) []Step {
+	configs, _ := GroupedGEMMConfigs(p.GroupedGEMMDesc, expected)
+	if len(configs) == 0 {
+		panic("BUG: no kernel for a grouped product")
+	}
+	c := configs[0]
+	return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGroupedGEMM(m, p.GroupedGEMMDesc, c) }}}
+}
+
+// covered reports whether GroupedGEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
+func (d GroupedGEMMDesc) covered() bool { return d.K%8 == 0 && d.N%8 == 0 && min(d.K, d.N) > 0 }
+
+// groupedDesc is the product of rows with the weights [experts, out, in], gathered if there are pairs.
+func groupedDesc(f Form, w ir.Type, gathered bool, attrs ir.Attrs) GroupedGEMMDesc {
+	d := GroupedGEMMDesc{Form: f, Experts: w.Dim(0), N: w.Dim(1), K: w.Dim(2)}
+	if f == NN {
+		d.N, d.K = d.K, d.N
+	}
+	if gathered {
+		d.TopK = attrs.Int("top_k")
+	}
+	return d
+}
+
+// groupedRows binds grouped_linear and its gradient by rows: operands x or dy, w, offsets, pairs.
+func groupedRows(op string, f Form) *Kernel {
+	return &Kernel{
+		Name: "grouped_gemm", Op: op,
+		Covers: func(n *ir.Node) bool {
+			return bfloat(n.In[:2]...) && groupedDesc(f, n.In[1].Type, n.In[3] != nil, n.Attrs).covered()
+		},
+		Steps: func(l *ir.Launch) []Step {
+			d, rows := groupedDesc(f, l.In[1].Type, l.In[3] != nil, l.Attrs), l.Out[0].Type.Shape[0]
+			return groupedProduct{d, rows.N, Place(In(0)), Place(In(2)), Place(In(3)), Place(In(1)), Place(Out(0))}.steps(expected(rows))
+		},
+	}
+}
+
+// expected is how many rows costs assume.
+func expected(rows ir.Dim) int {
+	if rows.Bounded {
+		return rows.Expected
+	}
+	return rows.N
+}
+
+var (
+	groupedLinear      = groupedRows("grouped_linear", NT)
+	groupedLinearDGrad = groupedRows("grouped_linear_dgrad", NN)
+)
