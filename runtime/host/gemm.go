@@ -16,6 +16,8 @@ const (
 	// rowPad is the gap between packed rows of a. It keeps them from starting at equal addresses modulo 1 KiB, where
 	// the six or more rows that a tile reads at a time would compete for the same cache sets.
 	rowPad = 8
+	// setsPeriod is the distance of elements that all fall into the same set of a first-level cache (4 KiB).
+	setsPeriod = 1024
 )
 
 // product is a matrix product c = d + a·b over ranges that its tasks choose.
@@ -129,7 +131,8 @@ func kStep(k int) int { return roundUp(blockCount(k, blockCount(k, kBlock)), 8) 
 
 // pass computes columns n0..n1 of all m rows, summed over k0..k1.
 func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
-	const tasks, rowTasks, rowsAtMost = 32, 8, 126 // of few rows as many blocks: workers end at about the same time
+	// Many tasks, so that workers end at about the same time; fewer where each block of columns transposes its rows of a.
+	const tasks, tasksAcross, rowsAtMost = 48, 16, 126
 	kern := kernel()
 	width := roundUp(n1-n0, kern.nr)
 	packed := func(k, j int) []float32 { // the panels from step k and column j on
@@ -140,9 +143,13 @@ func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
 		k, j := k0+i/across*step, n0+i%across*nBlock
 		g.pack(packed(k, j), kern, j, min(j+nBlock, n1), k, min(k+step, k1))
 	})
-	rows := kern.rowBlock(m, min(max(m/rowTasks, 4*kern.mr), rowsAtMost))
+	want := tasks
+	if g.across {
+		want = tasksAcross
+	}
+	rows := kern.rowBlock(m, min(max(m*blockCount(n1-n0, nTask)/want, 4*kern.mr), rowsAtMost))
 	down := blockCount(m, rows)
-	columns := roundUp(max(nTask, blockCount(n1-n0, blockCount(tasks, down))), kern.nr)
+	columns := roundUp(max(nTask, blockCount(n1-n0, blockCount(want, down))), kern.nr)
 	across = blockCount(n1-n0, columns)
 	p.ForWorker(down*across, func(worker, i int) {
 		m0, j := i/across*rows, n0+i%across*columns
@@ -201,7 +208,7 @@ func (g *product) left(scratch []float32, m0, m1, k0, k1 int) (a []float32, lda 
 	switch {
 	case g.across:
 		copyColumns(scratch, lda, &g.a, m0, m1, k0, k1)
-	case g.a.pairs == nil && g.a.ld <= kBlock && g.a.ld%256 != 0:
+	case g.a.pairs == nil && g.a.ld%setsPeriod != 0:
 		return g.a.x[m0*g.a.ld+k0:], g.a.ld
 	default:
 		copyRows(scratch, lda, &g.a, m0, m1, k0, k1)
