@@ -1,0 +1,72 @@
+package kernels_test
+
+import (
+	"fmt"
+
+	"moegen/ir"
+)
+
+// productTolerance is that of a product: float32 sums in the tensor cores, and one rounding.
+var productTolerance = deviceTolerance{bf16Rounding, 0x1p-16,
+	"a rounding to bf16 (2^-8) and, for every 16 along k, cuts of 2^-20 of the partial sum at most, at depths up to 300"}
+
+// Shapes of dense layers, as tokens, in, out: whole tiles and ragged ones, several tiles along each side, one token, the
+// smallest rows.
+var denseShapes = [][3]int{{128, 64, 64}, {200, 136, 72}, {1, 64, 16}, {3, 8, 8}, {300, 72, 264}}
+
+var productOps = []deviceOp{
+	{op: "linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
+		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, in)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
+		return []deviceCase{{name: "plain", in: []operand{x, w, {}, {}}}}
+	})},
+	{op: "linear_dgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
+		dy, w := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
+		return []deviceCase{{name: "plain", in: []operand{dy, w, {}}}}
+	})},
+	{op: "linear_wgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
+		dy, x := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, t, in))
+		return []deviceCase{{name: "plain", in: []operand{dy, x, {}, {}}}}
+	})},
+	{op: "grouped_linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
+		w := normals(2, 1, ir.Fixed(ir.BF16, r.experts(), out, in))
+		return []deviceCase{
+			{"rows", topK(0), []operand{normalRows(1, 1, r.matrix(in), r.count), w, r.offsets, {}}},
+			{"gathered", topK(r.topK), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, in), r.known), w, r.offsets, r.pairs}},
+		}
+	})},
+	{op: "grouped_linear_dgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
+		w := normals(2, 1, ir.Fixed(ir.BF16, r.experts(), out, in))
+		return []deviceCase{
+			{"rows", topK(0), []operand{normalRows(1, 1, r.matrix(out), r.count), w, r.offsets, {}}},
+			{"gathered", topK(r.topK), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, out), r.known), w, r.offsets, r.pairs}},
+		}
+	})},
+}
+
+func topK(k int) ir.Attrs { return ir.Attrs{{Key: "top_k", Value: k}} }
+
+// denseCases are cases at each of the dense shapes.
+func denseCases(of func(tokens, in, out int) []deviceCase) (list []deviceCase) {
+	for _, s := range denseShapes {
+		for _, c := range of(s[0], s[1], s[2]) {
+			c.name = fmt.Sprintf("%dx%dx%d %s", s[0], s[1], s[2], c.name)
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// groupedCases are cases of every route at two widths.
+func groupedCases(of func(r deviceRoute, in, out int) []deviceCase) (list []deviceCase) {
+	for _, r := range append(deviceRoutes(90, 2, 5), deviceRoutes(1, 1, 3)[0]) {
+		for _, s := range [][2]int{{72, 136}, {64, 16}} {
+			for _, c := range of(r, s[0], s[1]) {
+				c.name = fmt.Sprintf("%s %d tokens %dx%d %s", r.name, r.tokens.N, s[0], s[1], c.name)
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+func (r deviceRoute) experts() int { return len(r.offsets.data) - 1 }
