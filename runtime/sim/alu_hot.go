@@ -82,6 +82,7 @@ func (l *lowering) hotFloat() bool {
 	return true
 }
 
+//go:noinline
 func (l *lowering) hotWide() bool {
 	in := l.in
 	t := in.typ()
@@ -139,6 +140,7 @@ func (l *lowering) whole2(t dtype, f func(d, a, b *vec32, m uint32)) {
 	}
 }
 
+//go:noinline
 func whole2(f func(d, a, b *vec32, m uint32), d, a, b int) func(*warp, uint32) {
 	return func(w *warp, m uint32) {
 		f(w.v32(d), w.v32(a), w.v32(b), m)
@@ -146,6 +148,7 @@ func whole2(f func(d, a, b *vec32, m uint32), d, a, b int) func(*warp, uint32) {
 	}
 }
 
+//go:noinline
 func (l *lowering) whole3(t dtype, f func(d, a, b, c *vec32, m uint32)) {
 	args := l.in.args
 	d, a, b, c := l.destination(args[0], false), l.source(args[1], t), l.source(args[2], t), l.source(args[3], t)
@@ -165,6 +168,8 @@ func (l *lowering) shiftWide(f func(d, a *vec64, n *vec32, m uint32)) {
 }
 
 // wideLanes lowers the unsigned product of 32-bit lanes to 64 bits, alone or added to a third operand.
+//
+//go:noinline
 func (l *lowering) wideLanes(t dtype) {
 	args := l.in.args
 	d, a, b := l.destination(args[0], true), l.source(args[1], t), l.source(args[2], t)

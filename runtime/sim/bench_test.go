@@ -53,24 +53,22 @@ func BenchmarkNormalisation(b *testing.B) {
 			_, x := bf16s(r, rows*dim)
 			_, w := bf16s(r, dim)
 			rstd := bytes.Repeat([]byte{0, 0, 0x80, 0x3F}, rows)
+			m := New(Config{Seed: 1, Off: c.off})
+			p, err := m.Load(0, mod)
+			if err != nil {
+				b.Fatal(err)
+			}
+			buffers := []uint64{put(b, m, x), put(b, m, w), put(b, m, make([]byte, len(x)))}
+			if c.kernel == "rmsnorm_grad" {
+				buffers = []uint64{put(b, m, x), put(b, m, x), put(b, m, w), put(b, m, rstd), put(b, m, make([]byte, len(x))), put(b, m, make([]byte, 4*4*dim))}
+			}
+			var params []byte
+			for _, a := range buffers {
+				params = binary.LittleEndian.AppendUint64(params, a)
+			}
+			params = binary.LittleEndian.AppendUint32(params, rows)
 			lanes := int64(0)
-			for range b.N {
-				b.StopTimer()
-				m := New(Config{Seed: 1, Off: c.off})
-				p, err := m.Load(0, mod)
-				if err != nil {
-					b.Fatal(err)
-				}
-				buffers := []uint64{put(b, m, x), put(b, m, w), put(b, m, make([]byte, len(x)))}
-				if c.kernel == "rmsnorm_grad" {
-					buffers = []uint64{put(b, m, x), put(b, m, x), put(b, m, w), put(b, m, rstd), put(b, m, make([]byte, len(x))), put(b, m, make([]byte, 4*4*dim))}
-				}
-				var params []byte
-				for _, a := range buffers {
-					params = binary.LittleEndian.AppendUint64(params, a)
-				}
-				params = binary.LittleEndian.AppendUint32(params, rows)
-				b.StartTimer()
+			for b.Loop() {
 				n, err := m.Launch(Launch{Program: p, Entry: c.entry, Grid: [3]int{c.grid, 1, 1}, Block: [3]int{c.block, 1, 1}, Params: params,
 					SharedBytes: c.shared})
 				if err != nil {

@@ -126,7 +126,7 @@ func (c *cta) slice() bool {
 	first := m.random(n)
 	quantum := 64
 	if m.Seed != 0 {
-		quantum = 1 + m.random(128)
+		quantum = 1 + m.random(1024)
 	}
 	events := m.events
 	for i := range n {
