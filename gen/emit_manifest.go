@@ -75,17 +75,26 @@ func (e *emitter) programFile() []byte {
 		jen.Id("Manifest").Op(":").Qual(trainPath, "MustManifest").Call(jen.Id("manifest")),
 		jen.Id("Params").Op(":").Id("params"),
 		jen.Id("Layout").Op(":").Add(e.layout()),
-		jen.Id("Setup").Op(":").Id("setup"),
-		jen.Id("MicroBatch").Op(":").Id("microBatch"),
-		jen.Id("Update").Op(":").Id("update"),
-		jen.Id("Eval").Op(":").Id("eval"),
-		jen.Id("Head").Op(":").Id("head"),
+		jen.Id("Target").Op(":").Add(e.target()),
 	)
 	f.Line()
 	f.Comment("manifest says what the program was built for, marked so that moegen inspect finds it in the binary.")
 	f.Const().Id("manifest").Op("=").Qual(trainPath, "ManifestMark").Op("+").
 		Lit(fmt.Sprintf("%d\n", len(text))).Op("+").Op(rawString(text))
 	return render(f)
+}
+
+// target is what the program runs on, with its functions.
+func (e *emitter) target() *jen.Statement {
+	parts := func(path string) jen.Code {
+		return jen.Qual(trainPath, "Parts").Types(jen.Qual(path, "Rank")).Values(
+			field("Setup", jen.Id("setup")), field("MicroBatch", jen.Id("microBatch")), field("Update", jen.Id("update")),
+			field("Eval", jen.Id("eval")), field("Head", jen.Id("head")))
+	}
+	if e.plan.Target == "h100" {
+		return jen.Qual(devicePath, "H100").Call(jen.Id("kernels"), parts(devicePath))
+	}
+	return jen.Qual(trainPath, "CPU").Call(parts(hostPath))
 }
 
 // rawString is a string literal, between backquotes where the text allows it.
@@ -127,7 +136,9 @@ func (e *emitter) layout() *jen.Statement {
 	must("GradNorm", "grad_norm")
 	must("HeadRow", "head_row")
 	logits := must("Logits", "logits")
-	fields = append(fields, jen.Id("HeadRows").Op(":").Lit(logits.Type.Dim(0)))
+	fields = append(fields,
+		jen.Id("HeadRows").Op(":").Lit(logits.Type.Dim(0)),
+		jen.Id("LogitsType").Op(":").Add(elementType(logits.Type.DType)))
 	return jen.Qual(trainPath, "Layout").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, fields...)
 }
 
@@ -156,15 +167,24 @@ func (e *emitter) params() []byte {
 	return render(f)
 }
 
-// param is one row of the table. The first optimizer state in name order is moment 1.
+// stateNames are torch's names of what the optimizer keeps, by the first word of a buffer's name.
+var stateNames = map[string]string{"moment1": "exp_avg", "moment2": "exp_avg_sq"}
+
+// param is one row of the table.
 func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
 	p := value.Param
-	grads, moments := places[ir.Gradient], places[ir.State]
-	if len(grads) != 1 || len(moments) != 2 {
-		panic(fmt.Sprintf("BUG: %s has %d gradients and %d moments", p.Name, len(grads), len(moments)))
+	grads := places[ir.Gradient]
+	if len(grads) != 1 {
+		panic(fmt.Sprintf("BUG: %s has %d gradients", p.Name, len(grads)))
 	}
-	if moments[0].Name > moments[1].Name {
-		moments[0], moments[1] = moments[1], moments[0]
+	var states []jen.Code
+	for _, b := range places[ir.State] {
+		word, _, _ := strings.Cut(b.Name, ".")
+		name, ok := stateNames[word]
+		if !ok {
+			panic("BUG: optimizer state " + b.Name + " has no name in a checkpoint")
+		}
+		states = append(states, jen.Values(field("Name", jen.Lit(name)), field("Array", array(b))))
 	}
 	var pieces []jen.Code
 	for _, piece := range p.Pieces {
@@ -190,12 +210,16 @@ func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
 	fields = append(fields,
 		field("Pieces", jen.Index().Qual(checkpointPath, "Piece").Values(pieces...)),
 		field("Init", initialisation(p.Init)),
-		field("Value", jen.Lit(int(value.Offset))),
-		field("Grad", jen.Lit(int(grads[0].Offset))),
-		field("Moment1", jen.Lit(int(moments[0].Offset))),
-		field("Moment2", jen.Lit(int(moments[1].Offset))),
+		field("Value", array(value)),
+		field("Grad", array(grads[0])),
+		field("State", jen.Index().Qual(checkpointPath, "State").Values(states...)),
 	)
 	return jen.Values(fields...)
+}
+
+// array is where a buffer lies and what its elements are.
+func array(b *ir.Buffer) *jen.Statement {
+	return jen.Qual(checkpointPath, "Array").Values(field("At", jen.Lit(int(b.Offset))), field("DType", elementType(b.Type.DType)))
 }
 
 func initialisation(i ir.Init) *jen.Statement {

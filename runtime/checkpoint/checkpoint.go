@@ -125,15 +125,15 @@ func (c *Checkpoint) Load(params []Param, memory Memory) error {
 }
 
 // Save writes a checkpoint folder of the same form with the parameters that the ranks hold. A state that is
-// not nil is kept as the training state, with AdamW's moments and, where the weights are stored in a narrower
-// type, with their exact values.
+// not nil is kept as the training state, with the optimizer's and, where the weights are stored in a type that does not
+// hold them exactly, with their exact values.
 //
 // dir must not exist. After an error nothing is left of it; a process that dies in between leaves a hidden
 // folder that the next Save or SaveRandom beside it removes.
 func (c *Checkpoint) Save(dir string, params []Param, memory Memory, state any) error {
 	list := tensors(params)
 	return c.publish(dir, list, func(temporary string) error {
-		if err := store(temporary, c.layout, list, fetch(memory, value)); err != nil {
+		if err := store(temporary, c.layout, list, memory, value); err != nil {
 			return err
 		}
 		if state == nil {
@@ -148,9 +148,9 @@ func (c *Checkpoint) Save(dir string, params []Param, memory Memory, state any) 
 func (c *Checkpoint) SaveRandom(dir string, params []Param, seed uint64) error {
 	list := tensors(params)
 	return c.publish(dir, list, func(temporary string) error {
-		return store(temporary, c.layout, list, func(t *tensor, first int, buffer []float32) error {
-			t.random(seed, first, buffer)
-			return nil
+		return create(temporary, c.layout, list, func(w *safetensors.Writer, c *chunk) error {
+			c.random(seed, c.first, c.values)
+			return w.WriteFloat32(c.Name, c.first, c.values)
 		})
 	})
 }
@@ -192,7 +192,11 @@ func (c *Checkpoint) fit(list []tensor) error {
 	c.tied = nil
 	found := make([]safetensors.Info, len(list))
 	for i, t := range list {
-		found[i] = t.in(c.weights).Info
+		in := t.in(c.weights)
+		if !in.DType.Float() {
+			return fmt.Errorf("%s: tensor %q is %s, the program needs a floating type (F64, F32, F16, BF16)", in.Path(), in.Name, in.DType)
+		}
+		found[i] = in.Info
 		found[i].Name = t.Name
 		if t.tied != "" && c.weights.Tensor(t.tied) != nil {
 			c.tied = append(c.tied, t.tied)
@@ -220,12 +224,12 @@ func (c *Checkpoint) compareTied(list []tensor) error {
 			twice = append(twice, t)
 		}
 	}
-	return eachChunk(twice, func(t *tensor, first int, buffer []float32) error {
-		other := make([]float32, len(buffer))
-		if err := errors.Join(c.weights.Tensor(t.Name).ReadFloat32(first, buffer), c.weights.Tensor(t.tied).ReadFloat32(first, other)); err != nil {
+	return eachChunk(twice, func(t *chunk) error {
+		other := make([]float32, len(t.values))
+		if err := errors.Join(c.weights.Tensor(t.Name).ReadFloat32(t.first, t.values), c.weights.Tensor(t.tied).ReadFloat32(t.first, other)); err != nil {
 			return err
 		}
-		if !slices.Equal(buffer, other) {
+		if !slices.Equal(t.values, other) {
 			return fmt.Errorf("%s: tensors %q and %q differ, but the program was built for a model in which they are one (tie_word_embeddings): "+
 				"build it from a config that does not tie them, or remove the one that is not meant", c.weights.Path(), t.Name, t.tied)
 		}
@@ -233,7 +237,7 @@ func (c *Checkpoint) compareTied(list []tensor) error {
 	})
 }
 
-// match compares the tensors of a reader with those that the program needs.
+// match compares the names and shapes of a reader's tensors with those that the program needs.
 func match(r *safetensors.Reader, list []tensor) error {
 	needed := map[string]bool{}
 	for _, t := range list {
@@ -251,9 +255,6 @@ func match(r *safetensors.Reader, list []tensor) error {
 		if !slices.Equal(found.Shape, t.Shape) {
 			return fmt.Errorf("%s: tensor %q has shape %v, the program needs %v", found.Path(), found.Name, found.Shape, t.Shape)
 		}
-		if !found.DType.Float() {
-			return fmt.Errorf("%s: tensor %q is %s, the program needs a floating type (F64, F32, F16, BF16)", found.Path(), found.Name, found.DType)
-		}
 	}
 	for _, s := range r.Layout().Shards {
 		for _, t := range s.Tensors {
@@ -265,36 +266,49 @@ func match(r *safetensors.Reader, list []tensor) error {
 	return nil
 }
 
-// load reads tensors into one of the arrays of their parameters.
+// load reads tensors into one of the arrays of their parameters. What a file has in the array's type keeps its bits.
 func load(r *safetensors.Reader, list []tensor, memory Memory, k kind) error {
-	return eachChunk(list, func(t *tensor, first int, buffer []float32) error {
-		if err := t.in(r).ReadFloat32(first, buffer); err != nil {
+	return eachChunk(list, func(c *chunk) error {
+		from, to := c.in(r), k(c.param)
+		if from.DType == to.DType {
+			raw := c.raw(to.DType)
+			if err := from.ReadRaw(c.first, raw); err != nil {
+				return err
+			}
+			return memory.put(c, to, raw)
+		}
+		if err := from.ReadFloat32(c.first, c.values); err != nil {
 			return err
 		}
-		return memory.put(t, k, first, buffer)
+		return memory.putValues(c, to)
 	})
 }
 
-// fetch fills buffers from one of the arrays of the parameters.
-func fetch(memory Memory, k kind) func(t *tensor, first int, buffer []float32) error {
-	return func(t *tensor, first int, buffer []float32) error {
-		return memory.get(t, k, first, buffer)
-	}
+// store writes one of the arrays of the tensors' parameters into files, the other way round.
+func store(dir string, layout safetensors.Layout, list []tensor, memory Memory, k kind) error {
+	return create(dir, layout, list, func(w *safetensors.Writer, c *chunk) error {
+		from := k(c.param)
+		if w.DType(c.Name) == from.DType {
+			raw := c.raw(from.DType)
+			if err := memory.get(c, from, raw); err != nil {
+				return err
+			}
+			return w.WriteRaw(c.Name, c.first, raw)
+		}
+		if err := memory.getValues(c, from); err != nil {
+			return err
+		}
+		return w.WriteFloat32(c.Name, c.first, c.values)
+	})
 }
 
-// store writes the files of a layout into dir; fill provides the values of a part of a tensor.
-func store(dir string, layout safetensors.Layout, list []tensor, fill func(t *tensor, first int, buffer []float32) error) error {
+// create makes the files of a layout in dir; write writes one part of a tensor.
+func create(dir string, layout safetensors.Layout, list []tensor, write func(*safetensors.Writer, *chunk) error) error {
 	w, err := safetensors.Create(dir, layout)
 	if err != nil {
 		return err
 	}
-	err = eachChunk(list, func(t *tensor, first int, buffer []float32) error {
-		if err := fill(t, first, buffer); err != nil {
-			return err
-		}
-		return w.WriteFloat32(t.Name, first, buffer)
-	})
-	if err != nil {
+	if err := eachChunk(list, func(c *chunk) error { return write(w, c) }); err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	return w.Commit()

@@ -63,20 +63,52 @@ func qwen(tied bool) []Param {
 	return params
 }
 
+// profile is the element types of values, of gradients and of what an optimizer keeps.
+type profile struct {
+	value, grad safetensors.DType
+	state       []State
+}
+
+var (
+	float32s = profile{safetensors.F32, safetensors.F32, states(safetensors.F32, "exp_avg", "exp_avg_sq")}
+	// split keeps the lower halves of the weights as bits.
+	split = profile{safetensors.BF16, safetensors.BF16, append(states(safetensors.BF16, "exp_avg", "exp_avg_sq"), states("U16", "low")...)}
+)
+
+func states(d safetensors.DType, names ...string) []State {
+	var list []State
+	for _, name := range names {
+		list = append(list, State{Name: name, Array: Array{DType: d}})
+	}
+	return list
+}
+
 // place gives the parameters arena offsets for ep ranks and returns the size of the arena in bytes.
-func place(params []Param, ep int) int64 {
+func (f profile) place(params []Param, ep int) int64 {
 	var at int64 = 64
+	take := func(p *Param, d safetensors.DType) Array {
+		a := Array{at, d}
+		at += int64(d.Bytes()*p.LocalElements(ep)) + 64
+		return a
+	}
 	for i := range params {
-		n := 4 * int64(params[i].LocalElements(ep))
-		params[i].Value, params[i].Grad, params[i].Moment1, params[i].Moment2 = at, at+n, at+2*n, at+3*n
-		at += 4*n + 64
+		p := &params[i]
+		p.Value, p.Grad, p.State = take(p, f.value), take(p, f.grad), nil
+		for _, s := range f.state {
+			p.State = append(p.State, State{s.Name, take(p, s.DType)})
+		}
 	}
 	return at
 }
 
-// machine is arenas for the parameters.
+// machine is arenas for the parameters in float32.
 func machine(params []Param, ranks, ep int) (Memory, [][]byte) {
-	size := place(params, ep)
+	return float32s.machine(params, ranks, ep)
+}
+
+// machine is arenas for the parameters.
+func (f profile) machine(params []Param, ranks, ep int) (Memory, [][]byte) {
+	size := f.place(params, ep)
 	arenas := make([][]byte, ranks)
 	for r := range arenas {
 		arenas[r] = make([]byte, size)
@@ -97,21 +129,21 @@ func (s slicesOf) Read(rank int, to []byte, off int64) error {
 	return nil
 }
 
-// element reads element i of the logical parameter, by the definition of sharding.
-func element(arenas [][]byte, p *Param, off int64, ep, i int) float32 {
+// element reads element i of a float32 array of the logical parameter, by the definition of sharding.
+func element(arenas [][]byte, p *Param, a Array, ep, i int) float32 {
 	rank := 0
 	if p.Sharded {
 		share := p.Elements() / ep
 		rank, i = i/share, i%share
 	}
-	return *(*float32)(unsafe.Pointer(&arenas[rank][off+4*int64(i)]))
+	return *(*float32)(unsafe.Pointer(&arenas[rank][a.At+4*int64(i)]))
 }
 
 // elements is the whole logical parameter.
-func elements(arenas [][]byte, p *Param, off int64, ep int) []float32 {
+func elements(arenas [][]byte, p *Param, a Array, ep int) []float32 {
 	x := make([]float32, p.Elements())
 	for i := range x {
-		x[i] = element(arenas, p, off, ep, i)
+		x[i] = element(arenas, p, a, ep, i)
 	}
 	return x
 }
@@ -293,34 +325,52 @@ func TestSaveCarriesFiles(t *testing.T) {
 	sameTrees(t, tree(t, dir), want)
 }
 
-// scramble gives all values and moments bits that no narrower type holds.
+// scramble gives all values and the optimizer's state bits that no narrower type holds; states of two bytes also those
+// of signalling NaNs.
 func scramble(arenas [][]byte, params []Param, ranks, ep int) {
 	for i := range params {
 		p := &params[i]
-		for a, off := range []int64{p.Value, p.Moment1, p.Moment2} {
+		arrays := []Array{p.Value}
+		for _, s := range p.State {
+			arrays = append(arrays, s.Array)
+		}
+		for k, a := range arrays {
 			for rank := range ranks {
 				for e := range p.LocalElements(ep) {
 					index := e
 					if p.Sharded {
 						index += rank % ep * p.LocalElements(ep)
 					}
-					x := float32(math.Sin(float64(1 + a + 3*index + 7*i)))
-					*(*float32)(unsafe.Pointer(&arenas[rank][off+4*int64(e)])) = x
+					x := float32(math.Sin(float64(1 + k + 3*index + 7*i)))
+					at := arenas[rank][a.At+int64(a.DType.Bytes()*e):]
+					switch {
+					case a.DType == safetensors.F32:
+						*(*float32)(unsafe.Pointer(&at[0])) = x
+					case k > 0 && e == 1:
+						at[0], at[1] = 0x81, 0xff
+					default:
+						*(*uint16)(unsafe.Pointer(&at[0])) = uint16(math.Float32bits(x) >> 13 & 0xbfff)
+					}
 				}
 			}
 		}
 	}
 }
 
-// Values and moments come back to the bit, whatever the type of the weights and the number of ranks.
+// Values and the optimizer's state come back to the bit, whatever their types, that of the weights and the number of ranks.
 func TestResumeIsExact(t *testing.T) {
+	t.Run("f32", func(t *testing.T) { resumeIsExact(t, float32s) })
+	t.Run("split", func(t *testing.T) { resumeIsExact(t, split) })
+}
+
+func resumeIsExact(t *testing.T, f profile) {
 	type state struct {
 		Step int
 		Data map[string]string
 	}
 	for _, name := range []string{"sharded-bf16", "tied-f32"} {
 		params := qwen(name == "tied-f32")
-		memory, arenas := machine(params, 4, 2)
+		memory, arenas := f.machine(params, 4, 2)
 		scramble(arenas, params, 4, 2)
 		dir := filepath.Join(t.TempDir(), "ckpt")
 		saved := state{17, map[string]string{"seed": "x"}}
@@ -336,7 +386,7 @@ func TestResumeIsExact(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil || got.Step != 17 || got.Data["seed"] != "x" {
 			t.Errorf("state %s, %v", text, err)
 		}
-		again, fresh := machine(params, 4, 2)
+		again, fresh := f.machine(params, 4, 2)
 		if err := c.Resume(params, again); err != nil {
 			t.Fatal(err)
 		}
@@ -346,21 +396,52 @@ func TestResumeIsExact(t *testing.T) {
 			}
 		}
 		other := slices.Clone(params) // the same on one rank
-		single, one := machine(other, 1, 1)
+		single, one := f.machine(other, 1, 1)
 		if err := c.Resume(other, single); err != nil {
 			t.Fatal(err)
 		}
-		place(params, 2)
 		for i := range params {
 			p, q := &params[i], &other[i]
-			if !slices.Equal(elements(arenas, p, p.Value, 2), elements(one, q, q.Value, 1)) ||
-				!slices.Equal(elements(arenas, p, p.Moment2, 2), elements(one, q, q.Moment2, 1)) {
+			for k := range p.State {
+				if !bytes.Equal(whole(arenas, p, p.State[k].Array, 2), whole(one, q, q.State[k].Array, 1)) {
+					t.Errorf("%s: %s of %s differs on one rank", name, p.State[k].Name, p.Name)
+				}
+			}
+			if !bytes.Equal(whole(arenas, p, p.Value, 2), whole(one, q, q.Value, 1)) {
 				t.Errorf("%s: %s differs on one rank", name, p.Name)
 			}
 		}
-		if _, err := os.Stat(filepath.Join(dir, "training_state/master.safetensors")); (err == nil) != (name == "sharded-bf16") {
+		_, err = os.Stat(filepath.Join(dir, "training_state/master.safetensors"))
+		if want := name == "sharded-bf16" && f.value == safetensors.F32; (err == nil) != want {
 			t.Errorf("%s: master values: %v", name, err)
 		}
+	}
+}
+
+// whole is the bytes of an array of the logical parameter.
+func whole(arenas [][]byte, p *Param, a Array, ep int) []byte {
+	n := int64(p.LocalElements(ep) * a.DType.Bytes())
+	var all []byte
+	for rank := range arenas[:ep] {
+		if rank == 0 || p.Sharded {
+			all = append(all, arenas[rank][a.At:a.At+n]...)
+		}
+	}
+	return all
+}
+
+// A state is what the program that saved it kept: another program's is refused.
+func TestStateOfAnotherType(t *testing.T) {
+	params := qwen(true)
+	memory, _ := machine(params, 1, 1)
+	dir := filepath.Join(t.TempDir(), "ckpt")
+	if err := openCheckpoint(t, "testdata/tied-f32").Save(dir, params, memory, 1); err != nil {
+		t.Fatal(err)
+	}
+	memory, _ = split.machine(params, 1, 1)
+	err := openCheckpoint(t, dir).Resume(params, memory)
+	if want := `exp_avg.safetensors: tensor "model.embed_tokens.weight" is F32 and the program keeps it in BF16`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -453,5 +534,54 @@ func TestMismatches(t *testing.T) {
 	want := dir + "/training_state holds neither exp_avg_sq.safetensors nor exp_avg_sq.safetensors.index.json"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// Values of a wider type are rounded to nearest, ties to even, on their way in; gradients of a narrower one are added up
+// in float32 over the ranks that have them.
+func TestNarrowArrays(t *testing.T) {
+	params := qwen(true)
+	memory, arenas := split.machine(params, 2, 2)
+	c := openCheckpoint(t, "testdata/tied-f32")
+	if err := c.Load(params, memory); err != nil {
+		t.Fatal(err)
+	}
+	for i := range params {
+		p := &params[i]
+		for rank := range 2 {
+			for e := range p.LocalElements(2) {
+				*(*uint16)(unsafe.Pointer(&arenas[rank][p.Grad.At+2*int64(e)])) = uint16(0x3f80 + rank<<7) // 1 and 2
+			}
+		}
+	}
+	err := EachValue(params, memory, func(name string, first int, values []float32) error {
+		for i, x := range read(t, c.weights, name)[first:][:len(values)] {
+			// A bf16 has 8 significant bits: half a unit of its last place is at most 2^-8 of the value.
+			if bits := math.Float32bits(values[i]); bits&0xffff != 0 || math.Abs(float64(x-values[i])) > math.Abs(float64(x))/256 {
+				return fmt.Errorf("%s[%d] is %v, want %v in bf16", name, first+i, values[i], x)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	err = EachGrad(params, memory, func(name string, first int, values []float32) error {
+		for i, x := range values {
+			want := float32(3)
+			if strings.Contains(name, "experts") { // experts 0 and 1 are on rank 0
+				want = 1
+				if strings.Contains(name, "experts.2.") || strings.Contains(name, "experts.3.") {
+					want = 2
+				}
+			}
+			if x != want {
+				return fmt.Errorf("the gradient of %s[%d] is %v, want %v", name, first+i, x, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 // checkpoint tensor and its index there, so neither sharding nor order matters, and Create with the same seed
 // writes the same values.
 func Fill(params []Param, memory Memory, seed uint64) error {
-	return eachChunk(tensors(params), func(t *tensor, first int, buffer []float32) error {
-		t.random(seed, first, buffer)
-		return memory.put(t, value, first, buffer)
+	return eachChunk(tensors(params), func(c *chunk) error {
+		c.random(seed, c.first, c.values)
+		return memory.putValues(c, c.param.Value)
 	})
 }
 

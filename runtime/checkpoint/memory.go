@@ -1,12 +1,6 @@
 package checkpoint
 
-import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-
-	"moegen/runtime/safetensors"
-)
+import "moegen/runtime/safetensors"
 
 // Memory is the arenas of all ranks of this process. Rank r has the coordinate r mod EP on the
 // expert-parallel axis; ranks of equal coordinate hold the same values.
@@ -24,93 +18,96 @@ type Arena interface {
 }
 
 // kind selects one of the arrays that a parameter has in the arena.
-type kind func(*Param) int64
+type kind func(*Param) Array
 
-func value(p *Param) int64   { return p.Value }
-func moment1(p *Param) int64 { return p.Moment1 }
-func moment2(p *Param) int64 { return p.Moment2 }
+func value(p *Param) Array { return p.Value }
 
-// each calls f for the parts of elements [element, element+length) of p that lie on one coordinate: with the
-// coordinate, the first local element there, and the position among the length elements.
-func (m *Memory) each(p *Param, element, length int, f func(axis, local, at, n int) error) error {
-	if !p.Sharded {
-		return f(0, element, 0, length)
-	}
-	share := p.LocalElements(m.EP)
-	for at := 0; at < length; {
-		axis, local := (element+at)/share, (element+at)%share
-		n := min(length-at, share-local)
-		if err := f(axis, local, at, n); err != nil {
-			return err
-		}
-		at += n
-	}
-	return nil
+// stretch is elements of a chunk that lie next to each other in the arena of the ranks of one coordinate.
+type stretch struct {
+	axis  int
+	local int // the first one, in the local part of the parameter
+	at, n int // its position in the chunk, and how many
 }
 
-// put stores elements [first, first+len(src)) of the tensor on every rank that holds them.
-func (m *Memory) put(t *tensor, k kind, first int, src []float32) error {
-	return t.runs(first, len(src), func(at, element, length int) error {
-		return m.each(t.param, element, length, func(axis, local, in, n int) error {
-			for rank := range m.Ranks {
-				if t.param.Sharded && rank%m.EP != axis {
-					continue
-				}
-				if err := m.Write(rank, k(t.param)+4*int64(local), safetensors.Bytes(src[at+in:][:n])); err != nil {
-					return err
-				}
+// stretches calls f for the stretches of a chunk.
+func (m *Memory) stretches(c *chunk, f func(stretch) error) error {
+	return c.runs(c.first, len(c.values), func(at, element, length int) error {
+		share := c.param.LocalElements(m.EP)
+		for length > 0 {
+			s := stretch{element / share, element % share, at, min(length, share-element%share)}
+			if err := f(s); err != nil {
+				return err
 			}
-			return nil
-		})
+			at, element, length = at+s.n, element+s.n, length-s.n
+		}
+		return nil
 	})
 }
 
-// get fetches elements [first, first+len(dst)) of the tensor from the first rank that holds them.
-func (m *Memory) get(t *tensor, k kind, first int, dst []float32) error {
-	return t.runs(first, len(dst), func(at, element, length int) error {
-		return m.each(t.param, element, length, func(axis, local, in, n int) error {
-			return m.Read(axis, safetensors.Bytes(dst[at+in:][:n]), k(t.param)+4*int64(local))
-		})
+// holds reports whether a rank has what lies on a coordinate.
+func (m *Memory) holds(rank int, p *Param, axis int) bool { return !p.Sharded || rank%m.EP == axis }
+
+// put stores a chunk, given in the array's own type, on every rank that holds it.
+func (m *Memory) put(c *chunk, a Array, raw []byte) error {
+	width := a.DType.Bytes()
+	return m.stretches(c, func(s stretch) error {
+		for rank := range m.Ranks {
+			if !m.holds(rank, c.param, s.axis) {
+				continue
+			}
+			if err := m.Write(rank, a.At+int64(s.local*width), raw[s.at*width:(s.at+s.n)*width]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// chunk is how many elements pass through a buffer at a time: 1 MiB of float32 stays in a core's own cache.
-const chunk = 256 << 10
+// get fetches a chunk, in the array's own type, from the first rank that holds it.
+func (m *Memory) get(c *chunk, a Array, raw []byte) error {
+	width := a.DType.Bytes()
+	return m.stretches(c, func(s stretch) error {
+		return m.Read(s.axis, raw[s.at*width:(s.at+s.n)*width], a.At+int64(s.local*width))
+	})
+}
 
-// eachChunk calls f for consecutive parts of all tensors, in several goroutines, with a buffer as long as the
-// part. The first error in the order of the tensors is returned; parts after an error may be left out.
-func eachChunk(list []tensor, f func(t *tensor, first int, buffer []float32) error) error {
-	type part struct{ tensor, first, n int }
-	var parts []part
-	for i := range list {
-		for first, n := 0, list[i].Elements(); first < n; first += chunk {
-			parts = append(parts, part{i, first, min(chunk, n-first)})
-		}
+// putValues stores the chunk's values, rounded to the array's type.
+func (m *Memory) putValues(c *chunk, a Array) error {
+	raw := c.raw(a.DType)
+	if a.DType != safetensors.F32 {
+		safetensors.Encode(a.DType, c.values, raw)
 	}
-	errs := make([]error, len(parts))
-	var next atomic.Int64
-	var failed atomic.Bool
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(parts)) {
-		workers.Go(func() {
-			buffer := make([]float32, chunk)
-			for !failed.Load() {
-				i := int(next.Add(1)) - 1
-				if i >= len(parts) {
-					return
-				}
-				p := parts[i]
-				if errs[i] = f(&list[p.tensor], p.first, buffer[:p.n]); errs[i] != nil {
-					failed.Store(true)
-				}
+	return m.put(c, a, raw)
+}
+
+// getValues fetches the chunk's values.
+func (m *Memory) getValues(c *chunk, a Array) error {
+	raw := c.raw(a.DType)
+	err := m.get(c, a, raw)
+	if err == nil && a.DType != safetensors.F32 {
+		safetensors.Decode(a.DType, raw, c.values)
+	}
+	return err
+}
+
+// sumValues adds the values up over the ranks that hold them, in the order of the ranks.
+func (m *Memory) sumValues(c *chunk, a Array) error {
+	width := a.DType.Bytes()
+	part, raw := make([]float32, len(c.values)), make([]byte, len(c.values)*width)
+	clear(c.values)
+	return m.stretches(c, func(s stretch) error {
+		for rank := range m.Ranks {
+			if !m.holds(rank, c.param, s.axis) {
+				continue
 			}
-		})
-	}
-	workers.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+			if err := m.Read(rank, raw[:s.n*width], a.At+int64(s.local*width)); err != nil {
+				return err
+			}
+			safetensors.Decode(a.DType, raw, part[:s.n])
+			for i, x := range part[:s.n] {
+				c.values[s.at+i] += x
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -1,5 +1,7 @@
 package checkpoint
 
+import "moegen/runtime/safetensors"
+
 // Param is one trained parameter as the program stores it, together with the map to the tensors of a
 // Hugging Face checkpoint. Loading, saving, initialising and probing execute this one map.
 //
@@ -13,9 +15,22 @@ type Param struct {
 	Pieces  []Piece // the checkpoint tensors that make up the parameter; they cover it exactly once
 	Init    Init    // how a random initialisation fills it
 
-	// Arena offsets, in bytes, the same on every rank, of the local part: value, gradient and the two
-	// AdamW moments, each of LocalElements float32.
-	Value, Grad, Moment1, Moment2 int64
+	// Where the local part lies, LocalElements of each.
+	Value, Grad Array
+	State       []State // of the optimizer, all zero when a program starts
+}
+
+// Array is an array in the arena, at the same place on every rank.
+type Array struct {
+	At    int64 // bytes from the arena's beginning
+	DType safetensors.DType
+}
+
+// State is an array that the optimizer keeps for a parameter, with the name that torch gives it (exp_avg): in a saved
+// training state it is a set of files of that name.
+type State struct {
+	Name string
+	Array
 }
 
 // Piece maps checkpoint tensors onto elements of a parameter: element (i_0, i_1, ...) of a tensor with

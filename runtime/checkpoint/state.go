@@ -11,34 +11,70 @@ import (
 	"moegen/runtime/safetensors"
 )
 
-// The training state is a folder inside the checkpoint. Its tensors have the names and shapes of the weights,
-// in float32: AdamW's moments under the names that torch gives them, and the exact values of the weights that
-// the checkpoint itself holds in a narrower type.
+// The training state is a folder inside the checkpoint. Its tensors have the names and shapes of the weights and the
+// types that the program computes with: every state of the optimizer in files of its own name, and the exact values of
+// the weights that the checkpoint itself does not hold exactly.
 const (
-	stateDir    = "training_state"
-	stateFile   = "state.json"
-	moment1Base = "exp_avg"
-	moment2Base = "exp_avg_sq"
-	masterBase  = "master"
+	stateDir   = "training_state"
+	stateFile  = "state.json"
+	masterBase = "master"
 )
+
+// saved is a set of tensors of the training state.
+type saved struct {
+	base  string
+	list  []tensor
+	array kind
+}
+
+// infos describes the tensors of the set.
+func (s *saved) infos() []safetensors.Info {
+	all := make([]safetensors.Info, len(s.list))
+	for i, t := range s.list {
+		all[i] = t.Info
+		all[i].DType = s.array(t.param).DType
+	}
+	return all
+}
+
+// parts lists the sets that the training state of a folder of this form has, none of them empty.
+func (c *Checkpoint) parts(list []tensor) []saved {
+	var parts []saved
+	at := map[string]int{}
+	for _, t := range list {
+		for _, s := range t.param.State {
+			n, seen := at[s.Name]
+			if !seen {
+				n = len(parts)
+				at[s.Name] = n
+				parts = append(parts, saved{s.Name, nil, func(p *Param) Array { return p.state(s.Name) }})
+			}
+			parts[n].list = append(parts[n].list, t)
+		}
+	}
+	if rounded, _ := c.rounded(list); len(rounded) > 0 {
+		parts = append(parts, saved{masterBase, rounded, value})
+	}
+	return parts
+}
+
+// state is the array of the optimizer of that name.
+func (p *Param) state(name string) Array {
+	for _, s := range p.State {
+		if s.Name == name {
+			return s.Array
+		}
+	}
+	panic(fmt.Sprintf("BUG: the optimizer keeps no %s for parameter %s", name, p.Name))
+}
 
 // saveState writes the training state into the folder dir.
 func (c *Checkpoint) saveState(dir string, list []tensor, memory Memory, state any) error {
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
 	}
-	save := func(base string, list []tensor, k kind) error {
-		layout := safetensors.Arrange(infos(list, safetensors.F32), base, safetensors.ShardBytes)
-		return store(dir, layout, list, fetch(memory, k))
-	}
-	if err := save(moment1Base, list, moment1); err != nil {
-		return err
-	}
-	if err := save(moment2Base, list, moment2); err != nil {
-		return err
-	}
-	if rounded := c.rounded(list); len(rounded) > 0 {
-		if err := save(masterBase, rounded, value); err != nil {
+	for _, s := range c.parts(list) {
+		if err := store(dir, safetensors.Arrange(s.infos(), s.base, safetensors.ShardBytes), s.list, memory, s.array); err != nil {
 			return err
 		}
 	}
@@ -49,21 +85,22 @@ func (c *Checkpoint) saveState(dir string, list []tensor, memory Memory, state a
 	return writeFiles(dir, fileList([]File{{stateFile, append(text, '\n')}}))
 }
 
-// rounded lists the tensors whose values the weights do not hold exactly.
-func (c *Checkpoint) rounded(list []tensor) []tensor {
-	exact := map[string]bool{}
+// rounded lists the tensors whose values the weights do not hold exactly, and the others.
+func (c *Checkpoint) rounded(list []tensor) (rounded, exact []tensor) {
+	stored := map[string]safetensors.DType{}
 	for _, s := range c.layout.Shards {
 		for _, t := range s.Tensors {
-			exact[t.Name] = t.DType == safetensors.F32 || t.DType == safetensors.F64
+			stored[t.Name] = t.DType
 		}
 	}
-	var some []tensor
 	for _, t := range list {
-		if !exact[t.Name] {
-			some = append(some, t)
+		if d := stored[t.Name]; d == t.param.Value.DType || d == safetensors.F32 || d == safetensors.F64 {
+			exact = append(exact, t)
+		} else {
+			rounded = append(rounded, t)
 		}
 	}
-	return some
+	return rounded, exact
 }
 
 // State is the state that Save was given, as JSON, or nil if the folder holds no training state.
@@ -79,36 +116,19 @@ func (c *Checkpoint) State() (json.RawMessage, error) {
 	return text, err
 }
 
-// Resume reads the parameters, exactly as they were at Save, and AdamW's moments into the memory of all ranks.
+// Resume reads the parameters, exactly as they were at Save, and the optimizer's state into the memory of all ranks.
 // The folder must hold a training state.
 func (c *Checkpoint) Resume(params []Param, memory Memory) error {
 	list := tensors(params)
 	if err := c.fit(list); err != nil {
 		return err
 	}
-	rounded := c.rounded(list)
-	inMaster := map[string]bool{}
-	for _, t := range rounded {
-		inMaster[t.Name] = true
-	}
-	var exact []tensor
-	for _, t := range list {
-		if !inMaster[t.Name] {
-			exact = append(exact, t)
-		}
-	}
+	_, exact := c.rounded(list)
 	if err := load(c.weights, exact, memory, value); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		base string
-		list []tensor
-		kind kind
-	}{{moment1Base, list, moment1}, {moment2Base, list, moment2}, {masterBase, rounded, value}} {
-		if len(part.list) == 0 {
-			continue
-		}
-		if err := c.loadState(part.base, part.list, memory, part.kind); err != nil {
+	for _, s := range c.parts(list) {
+		if err := c.loadState(s, memory); err != nil {
 			return err
 		}
 	}
@@ -116,14 +136,19 @@ func (c *Checkpoint) Resume(params []Param, memory Memory) error {
 }
 
 // loadState reads one set of tensors of the training state.
-func (c *Checkpoint) loadState(base string, list []tensor, memory Memory, k kind) error {
-	r, err := safetensors.OpenDir(filepath.Join(c.dir, stateDir), base)
+func (c *Checkpoint) loadState(s saved, memory Memory) error {
+	r, err := safetensors.OpenDir(filepath.Join(c.dir, stateDir), s.base)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if err := match(r, list); err != nil {
+	if err := match(r, s.list); err != nil {
 		return err
 	}
-	return load(r, list, memory, k)
+	for _, t := range s.infos() {
+		if found := r.Tensor(t.Name); found.DType != t.DType {
+			return fmt.Errorf("%s: tensor %q is %s and the program keeps it in %s: resume with the binary that saved it", found.Path(), t.Name, found.DType, t.DType)
+		}
+	}
+	return load(r, s.list, memory, s.array)
 }

@@ -239,6 +239,14 @@ func (t *Tensor) ReadFloat32(first int, dst []float32) error {
 	return nil
 }
 
+// ReadRaw fills dst with the elements first, first+1, ... of the tensor as they are in the file. The type's elements have
+// whole bytes.
+func (t *Tensor) ReadRaw(first int, dst []byte) error {
+	width := t.DType.Bytes()
+	t.check(first, len(dst)/width)
+	return t.read(dst, t.offset+int64(first)*int64(width))
+}
+
 // ReadInt64 fills dst with the elements first, first+1, ... of the tensor (I64 or I32) in row-major order.
 func (t *Tensor) ReadInt64(first int, dst []int64) error {
 	t.check(first, len(dst))

@@ -158,6 +158,16 @@ func (w *Writer) WriteFloat32(name string, first int, src []float32) error {
 	return nil
 }
 
+// WriteRaw writes src, elements as they are to be in the file, as the elements first, first+1, ... of the tensor.
+func (w *Writer) WriteRaw(name string, first int, src []byte) error {
+	width := w.DType(name).Bytes()
+	s := w.slot(name, first, len(src)/width)
+	return w.write(src, s.file, s.offset+int64(first)*int64(width))
+}
+
+// DType returns the element type of a tensor of the layout.
+func (w *Writer) DType(name string) DType { return w.slot(name, 0, 0).DType }
+
 // WriteInt64 writes src as the elements first, first+1, ... of the tensor, which must be I64.
 func (w *Writer) WriteInt64(name string, first int, src []int64) error {
 	s := w.slot(name, first, len(src))

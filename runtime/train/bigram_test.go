@@ -70,9 +70,11 @@ func (b *bigram) param(n int) array {
 }
 
 func (b *bigram) program() Program {
+	floats := func(at int64) checkpoint.Array { return checkpoint.Array{At: at, DType: safetensors.F32} }
 	param := func(name string, shape []int, a array, sharded bool, init checkpoint.Init, pieces ...checkpoint.Piece) checkpoint.Param {
 		return checkpoint.Param{Name: name, Shape: shape, Sharded: sharded, Pieces: pieces, Init: init,
-			Value: a.value, Grad: a.grad, Moment1: a.m1, Moment2: a.m2}
+			Value: floats(a.value), Grad: floats(a.grad),
+			State: []checkpoint.State{{Name: "exp_avg", Array: floats(a.m1)}, {Name: "exp_avg_sq", Array: floats(a.m2)}}}
 	}
 	table := []int{b.vocab, b.dim}
 	normal := checkpoint.Init{Kind: checkpoint.InitNormal, Std: 0.5}
