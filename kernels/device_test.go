@@ -21,8 +21,10 @@ import (
 
 // deviceOps are the operations whose kernels of the h100 target run in the simulator, with all checkers, against Eval.
 var deviceOps = slices.Concat(
+	headOps,
 	productOps,
 	streamOps,
+	updateOps,
 )
 
 // deviceOp is one operation: operands to run it on, and how far its results may be from Eval's.
@@ -363,25 +365,27 @@ func TestDeviceKernels(t *testing.T) {
 	}
 	tested := map[*kernels.Kernel]bool{}
 	for _, o := range deviceOps {
-		for _, c := range o.cases {
-			n := c.node(o.op)
-			list := covering(n)
-			if len(list) == 0 {
-				t.Errorf("%s: %s: no kernel covers it", o.op, c.name)
-			}
-			for _, k := range list {
-				tested[k] = true
-				for _, shared := range places(n, k) {
-					t.Run(fmt.Sprintf("%s by %s/%s/%v", o.op, k.Name, c.name, shared), func(t *testing.T) {
-						t.Parallel()
-						r := check.Run(check.Item{Kernel: k.Name, Case: o.run(c, n, k, shared)}, "", check.Options{Seeds: 3, Assembler: tools})
-						if !r.OK() {
-							t.Errorf("%+v", *r.Failure)
-						}
-					})
+		t.Run(o.op, func(t *testing.T) {
+			for _, c := range o.cases {
+				n := c.node(o.op)
+				list := covering(n)
+				if len(list) == 0 {
+					t.Errorf("no kernel covers %s", c.name)
+				}
+				for _, k := range list {
+					tested[k] = true
+					for _, shared := range places(n, k) {
+						t.Run(fmt.Sprintf("%s by %s %v", c.name, k.Name, shared), func(t *testing.T) {
+							t.Parallel()
+							r := check.Run(check.Item{Kernel: k.Name, Case: o.run(c, n, k, shared)}, "", check.Options{Seeds: 3, Assembler: tools})
+							if !r.OK() {
+								t.Errorf("%+v", *r.Failure)
+							}
+						})
+					}
 				}
 			}
-		}
+		})
 	}
 	for _, k := range kernels.All("h100") {
 		if !tested[k] && k.Steps != nil {

@@ -10,11 +10,13 @@ var families = []Family{
 	qkNormRopeGradFamily,
 	rmsNorm,
 	rmsNormGradFamily,
+	sumSquaresFamily,
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
 var kernels = []*Kernel{
 	adamWKernel,
+	clipScale,
 	groupedLinear,
 	groupedLinearDGrad,
 	linear,
@@ -26,4 +28,5 @@ var kernels = []*Kernel{
 	qkNormRopeGrad,
 	rope,
 	ropeGrad,
+	sumSquares,
 }
