@@ -23,7 +23,8 @@ const asyncPlaces = 48
 //
 //	bits 0-19 clock, 20-40 agent, 41-54 site (index of the instruction + 1), 55-60 lane, 61 strong, 62 async, 63 a set
 //
-// lane: 0-31 one lane wrote the whole word; 32 + mask: several lanes or a part of the word, bytes in the mask.
+// lane: 0-31 one lane wrote the whole word; 32 + mask: several lanes or a part of the word, bytes in the mask; 48 + k: lanes of 2^k
+// words each, by position (spread).
 const (
 	clockBits  = 20
 	clockMask  = 1<<clockBits - 1
@@ -33,6 +34,7 @@ const (
 	siteMask   = 1<<14 - 1
 	laneShift  = siteShift + 14
 	laneMask   = 63
+	laneSpread = 48
 	epochWhole = uint64(32+15) << laneShift
 	flagStrong = 1 << 61
 	flagAsync  = 1 << 62

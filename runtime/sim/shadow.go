@@ -1,16 +1,23 @@
 package sim
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // The shadow of memory: for every word its last write and the reads since. Reads by several agents that are not ordered
 // among one another are sets, kept in a table and shared by all words that the same agents read.
 type cell struct{ w, r uint64 }
 
+// A page has a cell for each 128 bytes, each 16 or each word: it begins with large cells and gets smaller ones when an access
+// needs them.
 const (
-	pageBytes = 4096
-	pageCells = pageBytes / 4
+	pageBytes   = 4096
+	sectorCells = pageBytes / 128
+	coarseCells = pageBytes / 16
+	pageCells   = pageBytes / 4
 
-	coarseCells = pageCells / 4
+	sectorWords = pageCells / sectorCells
 	setSize     = 8 // of readers remembered; older ones are forgotten
 )
 
@@ -23,49 +30,78 @@ const splitCell = flagSet | 1
 // cellAt is the cell of one word.
 func (m *memory) cellAt(word int) *cell {
 	p := word / pageCells
-	switch len(m.cells[p]) {
-	case 0:
-		m.cells[p] = make([]cell, pageCells)
-	case coarseCells:
-		m.refine(p)
+	if len(m.cells[p]) < pageCells {
+		m.refine(p, pageCells)
 	}
 	return &m.cells[p][word%pageCells]
 }
 
-// run gives the cells of up to n words from word on that lie in one page, and how many words one of them stands for: pages
-// of device memory begin with a cell per 16 bytes and get one per word when an access needs it.
-func (m *memory) run(word, n int) (cells []cell, step int) {
+// run gives the cells of up to n words from word on that lie in one page, and how many words one of them stands for. sectors:
+// whether one cell may stand for 128 bytes.
+func (m *memory) run(word, n int, sectors bool) (cells []cell, step int) {
 	p, i := word/pageCells, word%pageCells
 	n = min(n, pageCells-i)
-	aligned := (i|n)&3 == 0
+	need := pageCells
+	switch {
+	case sectors && (i|n)%sectorWords == 0:
+		need = sectorCells
+	case (i|n)&3 == 0:
+		need = coarseCells
+	}
+	if len(m.cells[p]) < need {
+		m.refine(p, need)
+	}
 	page := m.cells[p]
 	switch len(page) {
-	case 0:
-		size := pageCells
-		if aligned && m.cta == nil {
-			size = coarseCells
-		}
-		page = make([]cell, size)
-		m.cells[p] = page
+	case sectorCells:
+		return page[i/sectorWords : (i+n)/sectorWords], sectorWords
 	case coarseCells:
-		if !aligned {
-			m.refine(p)
-			page = m.cells[p]
-		}
-	}
-	if len(page) == coarseCells {
 		return page[i/4 : (i+n)/4], 4
 	}
 	return page[i : i+n], 1
 }
 
-// refine gives every word of a page its own cell.
-func (m *memory) refine(p int) {
-	fine := make([]cell, pageCells)
-	for i, c := range m.cells[p] {
-		fine[4*i], fine[4*i+1], fine[4*i+2], fine[4*i+3] = c, c, c, c
+// refine gives a page n cells, or more where several lanes share one of so many.
+func (m *memory) refine(p, n int) {
+	old := m.cells[p]
+	for i := range old {
+		if n == coarseCells && (sharesWords(old[i].w) || sharesWords(old[i].r)) {
+			n = pageCells
+		}
 	}
-	m.cells[p] = fine
+	page := make([]cell, n)
+	for i := range page {
+		if len(old) > 0 {
+			c := old[i*len(old)/n]
+			page[i] = cell{atWord(c.w, i*(pageCells/n)), atWord(c.r, i*(pageCells/n))}
+		}
+	}
+	m.cells[p] = page
+}
+
+// spread is the lane field of an epoch by which each lane, one after the other, accessed so many words; the first lane those at
+// a multiple of 32 times as many.
+func spread(words int) uint64 {
+	return uint64(laneSpread+bits.TrailingZeros(uint(words))) << laneShift
+}
+
+func isSpread(e uint64) bool { return e&flagSet == 0 && e>>laneShift&laneMask >= laneSpread }
+
+// sharesWords tells whether lanes accessed less than 16 bytes each.
+func sharesWords(e uint64) bool { return isSpread(e) && e>>laneShift&laneMask < laneSpread+2 }
+
+// atWord is an epoch as it was at one word.
+func atWord(e uint64, word int) uint64 {
+	if !isSpread(e) {
+		return e
+	}
+	lane := word >> (e>>laneShift&laneMask - laneSpread) & (warpSize - 1)
+	return e&^(laneMask<<laneShift) | uint64(lane)<<laneShift
+}
+
+// otherwiseSpread tells whether the epoch is of the same interval of the same agent as mine, its lanes spread in another way.
+func otherwiseSpread(e, mine uint64) bool {
+	return (e^mine)&timeMask == 0 && isSpread(e) && (e^mine)>>laneShift&laneMask != 0
 }
 
 // access is one instruction's use of memory by an actor.
@@ -99,13 +135,26 @@ func (x *access) span(off, n int) {
 		x.ragged(off, n)
 		return
 	}
-	lane := x.lane
+	sectors := x.words == 0 || x.lane == 0 && n == 4*warpSize*x.words && off%n == 0
 	for word, count := off>>2, n>>2; count > 0; {
-		cells, step := x.mem.run(word, count)
-		if x.words == 0 || x.words < step {
+		cells, step := x.mem.run(word, count, sectors)
+		lane := x.lane + (word-off>>2)/max(x.words, 1)
+		switch {
+		case x.words == 0:
 			x.cells(cells, word, step, x.epoch|epochWhole)
-			lane += len(cells) * step / max(x.words, 1)
-		} else {
+		case step == sectorWords:
+			mine := x.epoch | spread(x.words)
+			for i := range cells {
+				if otherwiseSpread(cells[i].w, mine) || otherwiseSpread(cells[i].r, mine) {
+					x.mem.refine(word/pageCells, pageCells)
+					cells = nil
+					break
+				}
+			}
+			x.cells(cells, word, step, mine)
+		case x.words < step:
+			x.cells(cells, word, step, x.epoch|epochWhole)
+		default:
 			for i := 0; i < len(cells); i += x.words / step {
 				k := min(x.words/step, len(cells)-i)
 				x.cells(cells[i:i+k], word+i*step, step, x.epoch|uint64(lane)<<laneShift)
@@ -373,7 +422,7 @@ func (x *access) report(k Kind, e uint64, word int, read bool, why string) {
 	if lane >= warpSize {
 		lane = -1
 	}
-	x.actor.fault(k, lane, "%s of %s, %s before by %s: %s", x.verb(), x.mem.describe(4*word), verb, x.actor.machine.describe(e), why)
+	x.actor.fault(k, lane, "%s of %s, %s before by %s: %s", x.verb(), x.mem.describe(4*word), verb, x.actor.machine.describe(atWord(e, word)), why)
 }
 
 // workOf is the work that an epoch's agent belongs to, nil when it has long finished.
