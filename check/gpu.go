@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 
-	"moegen/kernels/gpu"
 	"moegen/runtime/driver"
 )
 
@@ -165,7 +164,7 @@ func (l *loaded) prepare(n int) error {
 		if err != nil {
 			return err
 		}
-		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, resident(l.device.Info(), f, g))), 1, 1},
+		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, f.Resident(l.device.Info(), g.Threads))), 1, 1},
 			Block: driver.Dim{uint32(g.Threads), 1, 1}, Overlap: g.Dependent && i > 0, Params: params}
 		if g.Cluster > 1 {
 			launch.Cluster = driver.Dim{uint32(g.Cluster), 1, 1}
@@ -192,18 +191,4 @@ func (l *loaded) read(n int) (memory, *Failure, error) {
 		out = append(out, data[guard:end])
 	}
 	return out, nil, nil
-}
-
-// resident is how many blocks of a kernel the device holds at once: what its shared memory (of which the system keeps
-// 1 KB a block), its 64 Ki registers (given out by 256 a warp) and its 2048 threads a multiprocessor allow.
-func resident(info driver.Info, f *driver.Function, g gpu.Grid) int {
-	warps := (g.Threads + 31) / 32
-	n := 2048 / (32 * warps)
-	if f.Registers > 0 {
-		n = min(n, 65536/((f.Registers*32+255)/256*256*warps))
-	}
-	if info.Shared > 0 {
-		n = min(n, (info.Shared+1024)/(g.Shared+f.Static+1024))
-	}
-	return info.SMs * max(n, 1)
 }

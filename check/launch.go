@@ -55,5 +55,5 @@ func blocks(g gpu.Grid, resident int) int {
 	if !g.Persistent {
 		return g.Grid
 	}
-	return min(g.Grid, max(resident/g.Cluster*g.Cluster, g.Cluster))
+	return driver.Persistent(g.Grid, g.Cluster, resident)
 }

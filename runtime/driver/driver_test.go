@@ -29,6 +29,33 @@ func TestParams(t *testing.T) {
 	}
 }
 
+// An H100's 132 multiprocessors hold what the scarcest of threads, registers and shared memory allows.
+func TestResident(t *testing.T) {
+	h100 := Info{SMs: 132, Shared: 227 << 10}
+	for _, c := range []struct {
+		f       Function
+		threads int
+		want    int
+	}{
+		{Function{}, 1024, 2 * 132},
+		{Function{}, 32, 64 * 132},
+		{Function{Registers: 168, Shared: 200 << 10}, 384, 132},
+		{Function{Registers: 64}, 256, 4 * 132},                     // 8 warps of 2048 registers
+		{Function{Registers: 33}, 256, 6 * 132},                     // 33·32 is rounded up to 1280: 6.4
+		{Function{Static: 1 << 10, Shared: 75 << 10}, 128, 2 * 132}, // 228 KiB by 77
+		{Function{Shared: 75 << 10}, 128, 3 * 132},                  // by 76
+	} {
+		if got := c.f.Resident(h100, c.threads); got != c.want {
+			t.Errorf("%d CTAs of %d threads of %+v, want %d", got, c.threads, c.f, c.want)
+		}
+	}
+	for _, c := range [][4]int{{1000, 1, 264, 264}, {100, 1, 264, 100}, {1000, 2, 133, 132}, {8, 4, 3, 4}} {
+		if got := Persistent(c[0], c[1], c[2]); got != c[3] {
+			t.Errorf("a grid of %d of %d in clusters of %d where %d fit, want %d", got, c[0], c[1], c[2], c[3])
+		}
+	}
+}
+
 func TestTensorCheck(t *testing.T) {
 	good := func() *Tensor {
 		return &Tensor{Element: BF16, Base: 4096, Dims: []int64{1 << 32, 64, 2}, Strides: []int64{1<<40 - 16, 0}, Box: []int{64, 256, 1}, Swizzle: 128}

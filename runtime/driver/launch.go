@@ -63,3 +63,23 @@ func (p *Params) align(to int) {
 		*p = append(*p, 0)
 	}
 }
+
+// Resident returns how many CTAs of so many threads a GPU holds at once: what the kernel's shared memory (of which the
+// system keeps 1 KiB a CTA), its 64 Ki registers (given out by 256 a warp) and its 2048 threads a multiprocessor allow.
+func (f *Function) Resident(on Info, threads int) int {
+	warps := (threads + 31) / 32
+	n := 2048 / (32 * warps)
+	if f.Registers > 0 {
+		n = min(n, 65536/((f.Registers*32+255)/256*256*warps))
+	}
+	if on.Shared > 0 {
+		n = min(n, (on.Shared+1024)/(f.Shared+f.Static+1024))
+	}
+	return on.SMs * max(n, 1)
+}
+
+// Persistent returns the grid of a kernel whose CTAs share the work whatever their number: as many as the GPU holds at
+// once, in whole clusters, at most grid.
+func Persistent(grid, cluster, resident int) int {
+	return min(grid, max(resident/cluster*cluster, cluster))
+}
