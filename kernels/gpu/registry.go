@@ -4,6 +4,7 @@ package gpu
 var families = []Family{
 	adamWFamily,
 	attentionGradFamily,
+	gatherFamily,
 	gemm,
 	groupedGEMM,
 	qkNormRopeFamily,
@@ -17,11 +18,13 @@ var families = []Family{
 var kernels = []*Kernel{
 	adamWKernel,
 	clipScale,
+	embedding,
 	groupedLinear,
 	groupedLinearDGrad,
 	linear,
 	linearDGrad,
 	linearWGrad,
+	permute,
 	qkNorm,
 	qkNormGrad,
 	qkNormRope,
@@ -29,4 +32,5 @@ var kernels = []*Kernel{
 	rope,
 	ropeGrad,
 	sumSquares,
+	unpermuteGrad,
 }
