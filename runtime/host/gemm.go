@@ -157,7 +157,7 @@ func (g *product) pass(p *Pool, m, n0, n1, k0, k1, step int) {
 		for k := k0; k < k1; k += step {
 			end := min(k+step, k1)
 			a, lda := g.left(scratch, m0, m1, k, end)
-			g.multiply(kern, scratch, a, lda, packed(k, j), m0, m1, j, min(j+columns, n1), end-k, k == 0)
+			g.multiply(kern, scratch, a, lda, packed(k, j), m0, m1, j, min(j+columns, n1), end-k, k == 0, upcoming{})
 		}
 	})
 }
@@ -181,7 +181,13 @@ func (g *product) block(scratch []float32, m0, m1, n0, n1, k0, k1 int) {
 		for j := n0; j < n1; j += nBlock {
 			right := min(j+nBlock, n1)
 			g.pack(bp, kern, j, right, k, end)
-			g.multiply(kern, scratch, a, lda, bp, m0, m1, j, right, end-k, k == k0)
+			next := upcoming{}
+			if right < n1 {
+				next = g.upcoming(kern, k, end, right)
+			} else if end < k1 {
+				next = g.upcoming(kern, end, min(end+step, k1), n0)
+			}
+			g.multiply(kern, scratch, a, lda, bp, m0, m1, j, right, end-k, k == k0, next)
 		}
 	}
 }
@@ -217,38 +223,39 @@ func (g *product) left(scratch []float32, m0, m1, k0, k1 int) (a []float32, lda 
 }
 
 // multiply adds the product of rows m0..m1 of a and columns n0..n1 of b, kc steps deep, to what is in c, or to d when
-// it is the first. a starts at row m0, the panels bp at column n0.
-func (g *product) multiply(kern *microKernel, scratch, a []float32, lda int, bp []float32, m0, m1, n0, n1, kc int, first bool) {
+// it is the first. a starts at row m0, the panels bp at column n0. Meanwhile it fetches what will be packed next.
+func (g *product) multiply(kern *microKernel, scratch, a []float32, lda int, bp []float32, m0, m1, n0, n1, kc int, first bool, next upcoming) {
 	d, ldd := g.d, g.ldd
 	if !first {
 		d, ldd = g.c, g.ldc
 	}
-	lanes := kern.nr / 2
+	lanes, rows := kern.nr/2, m1-m0
+	_ = a[(rows-1)*lda+kc-1]
 	for j := n0; j < n1; j += kern.nr {
 		b := &bp[(j-n0)*kc]
 		cols := min(kern.nr, n1-j)
 		vecs := blockCount(cols, lanes)
-		for i := m0; i < m1; i += kern.mr {
-			rows := min(kern.mr, m1-i)
-			c := g.c[i*g.ldc+j : (i+rows-1)*g.ldc+j+cols]
-			var add []float32
-			var addend *float32
-			if d != nil {
-				add = d[i*ldd+j : (i+rows-1)*ldd+j+cols]
-				addend = &add[0]
-			}
-			if cols == vecs*lanes {
-				kern.tile(rows, vecs, kc, &a[(i-m0)*lda], lda, 1, b, &c[0], g.ldc, addend, ldd)
-				continue
-			}
-			// Columns that do not fill a vector go through a buffer.
-			sums := scratch[scratchTile : scratchTile+rows*kern.nr]
-			kern.tile(rows, vecs, kc, &a[(i-m0)*lda], lda, 1, b, &sums[0], kern.nr, nil, 0)
-			for r := range rows {
-				to, sum := c[r*g.ldc:r*g.ldc+cols], sums[r*kern.nr:]
+		c := g.c[m0*g.ldc+j : (m1-1)*g.ldc+j+cols]
+		var add []float32
+		var addend *float32
+		if d != nil {
+			add = d[m0*ldd+j : (m1-1)*ldd+j+cols]
+			addend = &add[0]
+		}
+		if cols == vecs*lanes {
+			kern.panel(rows, vecs, kc, &a[0], lda, b, &c[0], g.ldc, addend, ldd, next.panel((j-n0)/kern.nr))
+			continue
+		}
+		// Columns that do not fill a vector go through a buffer.
+		for i := 0; i < rows; i += kern.mr {
+			high := min(kern.mr, rows-i)
+			sums := scratch[scratchTile : scratchTile+high*kern.nr]
+			kern.panel(high, vecs, kc, &a[i*lda], lda, b, &sums[0], kern.nr, nil, 0, ahead{})
+			for r := range high {
+				to, sum := c[(i+r)*g.ldc:][:cols], sums[r*kern.nr:]
 				for x := range to {
 					if d != nil {
-						to[x] = add[r*ldd+x] + sum[x]
+						to[x] = add[(i+r)*ldd+x] + sum[x]
 					} else {
 						to[x] = sum[x]
 					}
@@ -256,6 +263,40 @@ func (g *product) multiply(kern *microKernel, scratch, a []float32, lda int, bp 
 			}
 		}
 	}
+}
+
+// upcoming is where the block of b stands that is packed next. Its lines are fetched from memory in small portions while tiles are
+// computed: as many as a tile has rounds.
+type upcoming struct {
+	x     []float32
+	first int   // element
+	step  int   // from what one panel fetches to what the next one fetches
+	lines ahead // of a panel, but for the first address
+}
+
+// upcoming is the block of nBlock columns from n0 on, steps k0..k1. Rows that are gathered have no fixed distance and are left to the hardware.
+func (g *product) upcoming(kern *microKernel, k0, k1, n0 int) upcoming {
+	const line = 16
+	rounds := max(1, (k1-k0)/kern.unroll)
+	switch {
+	case g.b.pairs != nil:
+		return upcoming{}
+	case g.bAcross: // rows are columns of panels: the block's rows, one line of each a round
+		tiles := blockCount(k1-k0, line*nBlock/kern.nr)
+		return upcoming{g.b.x, n0*g.b.ld + k0, tiles * line, ahead{along: g.b.ld, across: line, tiles: tiles}}
+	default: // rows are steps: as many columns of each as a panel has
+		return upcoming{g.b.x, k0*g.b.ld + n0, kern.nr, ahead{along: g.b.ld, across: rounds * g.b.ld, tiles: blockCount(k1-k0, rounds)}}
+	}
+}
+
+// panel is what panel i fetches.
+func (u *upcoming) panel(i int) ahead {
+	lines, at := u.lines, u.first+i*u.step
+	if at >= len(u.x) {
+		return ahead{}
+	}
+	lines.from = &u.x[at]
+	return lines
 }
 
 // empty is a product summed over nothing: c = d.

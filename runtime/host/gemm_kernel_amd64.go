@@ -1,9 +1,18 @@
 package host
 
 var microKernels = [isaCount]microKernel{
-	portable: {4, portableNR, portableTile},
-	avx2:     {6, 16, gemmTileAVX2},
-	avx512:   {14, 32, gemmTileAVX512},
+	portable: {4, portableNR, 1, portablePanel},
+	avx2:     {6, 16, 4, vectorPanel(gemmPanelAVX2)},
+	avx512:   {14, 32, 2, vectorPanel(gemmPanelAVX512)},
+}
+
+// vectorPanel hands assembly its arguments one by one.
+func vectorPanel(
+	panel func(rows, vecs, kc int, a *float32, lda int, b, c *float32, ldc int, d *float32, ldd int, next *float32, along, across, tiles int),
+) func(rows, vecs, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next ahead) {
+	return func(rows, vecs, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next ahead) {
+		panel(rows, vecs, kc, a, lda, b, c, ldc, d, ldd, next.from, next.along, next.across, next.tiles)
+	}
 }
 
 // transpose8 writes dst[p*ldd+r] = rows[r][p] for r < 8 and p < 8·blocks, blocks ≥ 1.

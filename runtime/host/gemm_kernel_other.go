@@ -3,7 +3,7 @@
 package host
 
 var microKernels = [isaCount]microKernel{
-	portable: {4, portableNR, portableTile},
+	portable: {4, portableNR, 1, portablePanel},
 }
 
 // transpose8 writes dst[p*ldd+r] = rows[r][p] for r < 8 and p < 8·blocks, blocks ≥ 1.

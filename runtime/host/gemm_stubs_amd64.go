@@ -4,15 +4,16 @@
 
 package host
 
-// gemmTileAVX2 computes, for i < rows and j < vecs vectors of columns,
+// gemmPanelAVX2 computes, for i < rows and j < vecs vectors of columns,
 //
-//	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]
+//	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*lda+p]·b[p*nr+j]
 //
-// with nr = 16, 1 ≤ rows ≤ 6, vecs 1 or 2 and kc ≥ 1; a nil d counts as zeros. The sum over p runs
-// upwards in one fused chain an element and d is added last, whatever the tile.
+// with nr = 16, vecs 1 or 2 and kc ≥ 1, in tiles of 6 rows; a nil d counts as zeros. The sum over p runs
+// upwards in one fused chain an element and d is added last, whatever the tile. In each of the first `tiles` tiles it
+// prefetches a line every 4 steps of p, `along` elements apart, from `next` on, which moves by `across` with each tile.
 //
 //go:noescape
-func gemmTileAVX2(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
+func gemmPanelAVX2(rows int, vecs int, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next *float32, along int, across int, tiles int)
 
 // packPanelAVX2 copies a panel and prefetches the one on its right:
 //
@@ -23,15 +24,16 @@ func gemmTileAVX2(rows int, vecs int, kc int, a *float32, ars int, aks int, b *f
 //go:noescape
 func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
 
-// gemmTileAVX512 computes, for i < rows and j < vecs vectors of columns,
+// gemmPanelAVX512 computes, for i < rows and j < vecs vectors of columns,
 //
-//	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]
+//	c[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*lda+p]·b[p*nr+j]
 //
-// with nr = 32, 1 ≤ rows ≤ 14, vecs 1 or 2 and kc ≥ 1; a nil d counts as zeros. The sum over p runs
-// upwards in one fused chain an element and d is added last, whatever the tile.
+// with nr = 32, vecs 1 or 2 and kc ≥ 1, in tiles of 14 rows; a nil d counts as zeros. The sum over p runs
+// upwards in one fused chain an element and d is added last, whatever the tile. In each of the first `tiles` tiles it
+// prefetches a line every 2 steps of p, `along` elements apart, from `next` on, which moves by `across` with each tile.
 //
 //go:noescape
-func gemmTileAVX512(rows int, vecs int, kc int, a *float32, ars int, aks int, b *float32, c *float32, ldc int, d *float32, ldd int)
+func gemmPanelAVX512(rows int, vecs int, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next *float32, along int, across int, tiles int)
 
 // packPanelAVX512 copies a panel and prefetches the one on its right:
 //

@@ -1687,15 +1687,15 @@ mulScaled_done:
 	RET
 
 // func dotAVX512(a []float32, b []float32) float32
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), CX
 	MOVQ   b_base+24(FP), DX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 	XORQ   BX, BX
 	SUBQ   $0x00000040, AX
 	JLT    dot_round_end
@@ -1757,16 +1757,16 @@ dot_done:
 	RET
 
 // func dot3AVX512(a []float32, b []float32, c []float32) float32
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·dot3AVX512(SB), NOSPLIT, $0-76
 	MOVQ   a_len+8(FP), AX
 	MOVQ   a_base+0(FP), CX
 	MOVQ   b_base+24(FP), DX
 	MOVQ   c_base+48(FP), BX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 	XORQ   SI, SI
 	SUBQ   $0x00000040, AX
 	JLT    dot3_round_end
@@ -1840,14 +1840,14 @@ dot3_done:
 	RET
 
 // func sumSquaresAVX512(x []float32) float64
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	MOVQ   x_len+8(FP), AX
 	MOVQ   x_base+0(FP), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
 	XORQ   DX, DX
 	SUBQ   $0x00000020, AX
 	JLT    sumSquares_round_end
@@ -1907,14 +1907,14 @@ sumSquares_done:
 	RET
 
 // func maximumAVX512(x []float32) float32
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·maximumAVX512(SB), NOSPLIT, $0-28
 	MOVQ    x_len+8(FP), AX
 	MOVQ    x_base+0(FP), CX
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
 	VMOVUPS rowConstants<>+192(SB), Z0
 	VMOVUPS rowConstants<>+192(SB), Z1
 	VMOVUPS rowConstants<>+192(SB), Z2
@@ -2173,7 +2173,7 @@ rotateBack_done:
 	RET
 
 // func expShiftedAVX512(dst []float32, src []float32, shift float32) float32
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·expShiftedAVX512(SB), NOSPLIT, $0-60
 	MOVQ         dst_len+8(FP), AX
 	MOVQ         dst_base+0(FP), CX
@@ -2181,8 +2181,8 @@ TEXT ·expShiftedAVX512(SB), NOSPLIT, $0-60
 	VBROADCASTSS shift+48(FP), Z0
 	VMOVUPS      rowConstants<>+256(SB), Z1
 	VMOVUPS      rowConstants<>+320(SB), Z2
-	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
+	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
 	XORQ         BX, BX
 	SUBQ         $0x00000010, AX
 	JLT          expShifted_round_end
@@ -2367,7 +2367,7 @@ TEXT ·swigluGradRowAVX512(SB), NOSPLIT, $0-156
 	MOVQ         aw_base+128(FP), R8
 	VMOVUPS      rowConstants<>+256(SB), Z1
 	VMOVUPS      rowConstants<>+320(SB), Z2
-	VPXORD       Z3, Z3, Z3
+	VXORPS       Z3, Z3, Z3
 	TESTQ        R8, R8
 	JEQ          plain
 	XORQ         R9, R9

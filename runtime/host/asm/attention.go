@@ -184,14 +184,7 @@ func blockTile(c *build.Context, s isa, height, vecs int, a, cp reg.GPVirtual, b
 		}
 		c.ADDQ(crs, cp)
 	}
-	for done := 0; done < height; { // a += height·ars
-		scale := 8
-		for scale > height-done {
-			scale /= 2
-		}
-		c.LEAQ(operand.Mem{Base: a, Index: ars, Scale: uint8(scale)}, a)
-		done += scale
-	}
+	addTimes(c, a, ars, height)
 }
 
 // constant is a vector of memory with the same number throughout.

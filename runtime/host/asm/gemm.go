@@ -32,11 +32,7 @@ func (s isa) vector(c *build.Context) reg.VecVirtual {
 
 func (s isa) zero(c *build.Context) reg.VecVirtual {
 	v := s.vector(c)
-	if s.bytes == 64 {
-		c.VPXORD(v, v, v)
-	} else {
-		c.VXORPS(v, v, v)
-	}
+	c.VXORPS(v, v, v)
 	return v
 }
 
@@ -46,7 +42,7 @@ func gemm(c *build.Context) {
 		isa
 		mr int
 	}{{avx2, 6}, {avx512, 14}} {
-		tile(c, k.isa, k.mr)
+		panel(c, k.isa, k.mr)
 		packPanel(c, k.isa)
 	}
 	transpose(c)
@@ -62,22 +58,28 @@ func gemm(c *build.Context) {
 // behind its 24 (AVX2) or more multiply-adds.
 func (s isa) unroll() int { return 128 / s.bytes }
 
-// tile emits the micro-kernel for tiles of up to mr rows and two vectors. All sizes of tile are bodies of the
-// one function, chosen by a chain of compares that starts with the full tile.
-func tile(c *build.Context, s isa, mr int) {
-	name := "gemmTile" + s.name
+// panel emits the micro-kernel: tiles of up to mr rows and two vectors, one below the other. All sizes of tile are bodies
+// of the one function, chosen by a chain of compares that starts with the full tile. What moves on from tile to tile stands in
+// the arguments' own slots: registers are short.
+func panel(c *build.Context, s isa, mr int) {
+	name := "gemmPanel" + s.name
 	c.Function(name)
 	c.Attributes(attr.NOSPLIT)
 	c.Pragma("noescape")
-	c.SignatureExpr("func(rows, vecs, kc int, a *float32, ars, aks int, b, c *float32, ldc int, d *float32, ldd int)")
+	c.SignatureExpr("func(rows, vecs, kc int, a *float32, lda int, b, c *float32, ldc int, d *float32, ldd int, next *float32, along, across, tiles int)")
 	c.Doc(
 		name+" computes, for i < rows and j < vecs vectors of columns,",
 		"",
-		"\tc[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*ars+p*aks]·b[p*nr+j]",
+		"\tc[i*ldc+j] = d[i*ldd+j] + Σ_{p<kc} a[i*lda+p]·b[p*nr+j]",
 		"",
-		fmt.Sprintf("with nr = %d, 1 ≤ rows ≤ %d, vecs 1 or 2 and kc ≥ 1; a nil d counts as zeros. The sum over p runs", 2*s.lanes(), mr),
-		"upwards in one fused chain an element and d is added last, whatever the tile.",
+		fmt.Sprintf("with nr = %d, vecs 1 or 2 and kc ≥ 1, in tiles of %d rows; a nil d counts as zeros. The sum over p runs", 2*s.lanes(), mr),
+		"upwards in one fused chain an element and d is added last, whatever the tile. In each of the first `tiles` tiles it",
+		fmt.Sprintf("prefetches a line every %d steps of p, `along` elements apart, from `next` on, which moves by `across` with each tile.", s.unroll()),
 	)
+	for _, p := range []string{"lda", "ldc", "ldd", "along", "across"} { // elements, wanted in bytes
+		c.SHLQ(operand.Imm(2), paramAddr(c, p))
+	}
+	c.Label("tile")
 	rows := c.Load(c.Param("rows"), c.GP64())
 	c.CMPQ(paramAddr(c, "vecs"), operand.Imm(1))
 	c.JE(operand.LabelRef("rows_v1"))
@@ -87,7 +89,7 @@ func tile(c *build.Context, s isa, mr int) {
 		}
 		for r := mr; r > 1; r-- {
 			c.CMPQ(rows, operand.Imm(uint64(r)))
-			c.JE(operand.LabelRef(fmt.Sprintf("tile%dv%d", r, vecs)))
+			c.JGE(operand.LabelRef(fmt.Sprintf("tile%dv%d", r, vecs)))
 		}
 		c.JMP(operand.LabelRef(fmt.Sprintf("tile1v%d", vecs)))
 	}
@@ -96,6 +98,9 @@ func tile(c *build.Context, s isa, mr int) {
 			tileBody(c, s, r, vecs)
 		}
 	}
+	c.Label("done")
+	c.VZEROUPPER()
+	c.RET()
 }
 
 // paramAddr is the stack slot of a parameter.
@@ -161,15 +166,9 @@ func (s strided) at(row int) operand.Mem {
 func tileBody(c *build.Context, s isa, rows, vecs int) {
 	name := fmt.Sprintf("tile%dv%d", rows, vecs)
 	c.Label(name)
-	element := func(param string) reg.GPVirtual { // a stride in elements, wanted in bytes
-		r := c.Load(c.Param(param), c.GP64()).(reg.GPVirtual)
-		c.SHLQ(operand.Imm(2), r)
-		return r
-	}
-	pointer := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
 
 	// The tile's lines of c arrive while the loop runs.
-	cp, ldc := pointer("c"), element("ldc")
+	cp, ldc := argument(c, "c"), argument(c, "ldc")
 	for i := range rows {
 		c.PREFETCHT0(operand.Mem{Base: cp})
 		if vecs*s.bytes > 64 {
@@ -180,8 +179,15 @@ func tileBody(c *build.Context, s isa, rows, vecs int) {
 		}
 	}
 
-	kc, b, aks := pointer("kc"), pointer("b"), element("aks")
-	a := stridedRows(c, pointer("a"), element("ars"), rows)
+	next, along := argument(c, "next"), argument(c, "along")
+	c.SUBQ(operand.Imm(1), paramAddr(c, "tiles"))
+	c.JGE(operand.LabelRef(name + "_ahead"))
+	c.MOVQ(cp, next) // nothing to fetch: a line that is on its way
+	c.XORQ(along, along)
+	c.Label(name + "_ahead")
+
+	kc, b := argument(c, "kc"), argument(c, "b")
+	a := stridedRows(c, argument(c, "a"), argument(c, "lda"), rows)
 	acc := make([][]reg.VecVirtual, rows)
 	for i := range acc {
 		for range vecs {
@@ -195,24 +201,30 @@ func tileBody(c *build.Context, s isa, rows, vecs int) {
 			c.VMOVUPS(operand.Mem{Base: b, Disp: u*2*s.bytes + j*s.bytes}, bv[j])
 		}
 		for i := range acc {
-			av := s.vector(c)
-			c.VBROADCASTSS(a.at(i), av)
+			av, at := s.vector(c), a.at(i)
+			at.Disp = 4 * u
+			c.VBROADCASTSS(at, av)
 			for j := range bv {
 				c.VFMADD231PS(bv[j], av, acc[i][j])
 			}
 		}
+	}
+	advance := func(steps int) {
 		for _, base := range a.bases {
-			c.ADDQ(aks, base)
+			c.ADDQ(operand.Imm(uint64(4*steps)), base)
 		}
+		c.ADDQ(operand.U32(steps*2*s.bytes), b)
 	}
 	unroll := s.unroll()
 	c.SUBQ(operand.U8(unroll), kc)
 	c.JLT(operand.LabelRef(name + "_tail"))
 	c.Label(name + "_loop")
+	c.PREFETCHT1(operand.Mem{Base: next})
 	for u := range unroll {
 		step(u)
 	}
-	c.ADDQ(operand.U32(unroll*2*s.bytes), b)
+	c.ADDQ(along, next)
+	advance(unroll)
 	c.SUBQ(operand.U8(unroll), kc)
 	c.JGE(operand.LabelRef(name + "_loop"))
 	c.Label(name + "_tail")
@@ -220,34 +232,52 @@ func tileBody(c *build.Context, s isa, rows, vecs int) {
 	c.JEQ(operand.LabelRef(name + "_store"))
 	c.Label(name + "_step")
 	step(0)
-	c.ADDQ(operand.U32(2*s.bytes), b)
+	advance(1)
 	c.DECQ(kc)
 	c.JNE(operand.LabelRef(name + "_step"))
 
 	c.Label(name + "_store")
-	cp, ldc = pointer("c"), element("ldc")
-	d, ldd := pointer("d"), element("ldd")
+	cp, ldc = argument(c, "c"), argument(c, "ldc")
+	d, ldd := argument(c, "d"), argument(c, "ldd")
 	c.TESTQ(d, d)
 	c.JEQ(operand.LabelRef(name + "_plain"))
 	for i := range acc {
 		for j := range acc[i] {
 			c.VADDPS(operand.Mem{Base: d, Disp: j * s.bytes}, acc[i][j], acc[i][j])
 		}
-		if i < rows-1 {
-			c.ADDQ(ldd, d)
-		}
+		c.ADDQ(ldd, d)
 	}
+	c.MOVQ(d, paramAddr(c, "d"))
 	c.Label(name + "_plain")
 	for i := range acc {
 		for j := range acc[i] {
 			c.VMOVUPS(acc[i][j], operand.Mem{Base: cp, Disp: j * s.bytes})
 		}
-		if i < rows-1 {
-			c.ADDQ(ldc, cp)
-		}
+		c.ADDQ(ldc, cp)
 	}
-	c.VZEROUPPER()
-	c.RET()
+	c.MOVQ(cp, paramAddr(c, "c"))
+
+	rest := argument(c, "rows")
+	c.SUBQ(operand.Imm(uint64(rows)), rest)
+	c.JEQ(operand.LabelRef("done"))
+	c.MOVQ(rest, paramAddr(c, "rows"))
+	first, lda, across := argument(c, "a"), argument(c, "lda"), argument(c, "across")
+	addTimes(c, first, lda, rows)
+	c.MOVQ(first, paramAddr(c, "a"))
+	c.ADDQ(across, paramAddr(c, "next"))
+	c.JMP(operand.LabelRef("tile"))
+}
+
+// addTimes emits p += n·stride.
+func addTimes(c *build.Context, p, stride reg.GPVirtual, n int) {
+	for n > 0 {
+		scale := 8
+		for scale > n {
+			scale /= 2
+		}
+		c.LEAQ(operand.Mem{Base: p, Index: stride, Scale: uint8(scale)}, p)
+		n -= scale
+	}
 }
 
 // packPanel emits the packing of operands that lie along: pieces of rows, one below the other.

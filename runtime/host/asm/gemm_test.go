@@ -49,25 +49,22 @@ func normals(rng *rand.Rand, n int) []float32 {
 	return x
 }
 
-// TestTiles compares every size of tile, of both ISAs, with the chain of fused multiply-adds that it is defined as: bit
-// by bit. Operands are exactly as long as the tile needs, so that any access beyond them fails.
-func TestTiles(t *testing.T) {
+// TestPanels compares panels of every number of rows up to two tiles and one more, of both ISAs, with the chain of fused
+// multiply-adds that they are defined as: bit by bit. Operands are exactly as long as the panel needs, so that any access
+// beyond them fails.
+func TestPanels(t *testing.T) {
 	m := interpreter(t, "gemm")
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, s := range []struct {
 		isa
 		mr int
 	}{{avx2, 6}, {avx512, 14}} {
-		for rows := 1; rows <= s.mr; rows++ {
+		for rows := 1; rows <= 2*s.mr+1; rows++ {
 			for vecs := 1; vecs <= 2; vecs++ {
 				for trial, kc := range []int{1, 2, 3, 4, 9} {
 					nr, cols := 2*s.lanes(), vecs*s.lanes()
-					ars, aks := kc+2, 1
-					if trial%2 == 1 { // a panel of mr rows
-						ars, aks = 1, s.mr
-					}
-					ldc, ldd := cols+3, 0
-					a, b := normals(rng, (rows-1)*ars+(kc-1)*aks+1), normals(rng, (kc-1)*nr+cols)
+					lda, ldc, ldd := kc+trial, cols+3, 0
+					a, b := normals(rng, (rows-1)*lda+kc), normals(rng, (kc-1)*nr+cols)
 					c := normals(rng, (rows-1)*ldc+cols)
 					var d []float32
 					switch trial % 3 {
@@ -81,7 +78,7 @@ func TestTiles(t *testing.T) {
 						for j := range cols {
 							sum := float32(0)
 							for p := range kc {
-								sum = interp.FMA(a[i*ars+p*aks], b[p*nr+j], sum)
+								sum = interp.FMA(a[i*lda+p], b[p*nr+j], sum)
 							}
 							if d != nil {
 								sum += d[i*ldd+j]
@@ -89,9 +86,9 @@ func TestTiles(t *testing.T) {
 							want[i*ldc+j] = sum
 						}
 					}
-					call(t, m, "gemmTile"+s.name, rows, vecs, kc, a, ars, aks, b, c, ldc, d, ldd)
+					call(t, m, "gemmPanel"+s.name, rows, vecs, kc, a, lda, b, c, ldc, d, ldd, []float32(nil), 0, 0, 0)
 					if !slices.Equal(c, want) {
-						t.Fatalf("%s tile %d×%d, kc %d: got %v, want %v", s.name, rows, cols, kc, c, want)
+						t.Fatalf("%s: %d×%d, kc %d: got %v, want %v", s.name, rows, cols, kc, c, want)
 					}
 				}
 			}
@@ -137,10 +134,10 @@ func TestPacking(t *testing.T) {
 func TestMachineReports(t *testing.T) {
 	m := interpreter(t, "gemm")
 	a, b, c := make([]float32, 4), make([]float32, 4*16), make([]float32, 16)
-	call(t, m, "gemmTileAVX2", 1, 2, 4, a, 0, 1, b, c, 0, []float32(nil), 0)
+	call(t, m, "gemmPanelAVX2", 1, 2, 4, a, 0, b, c, 0, []float32(nil), 0, []float32(nil), 0, 0, 0)
 	for _, short := range [][3][]float32{{a[:3], b, c}, {a, b[:63], c}, {a, b, c[:15]}} {
 		m := interpreter(t, "gemm")
-		if _, err := m.Call("gemmTileAVX2", 1, 2, 4, short[0], 0, 1, short[1], short[2], 0, []float32(nil), 0); err == nil {
+		if _, err := m.Call("gemmPanelAVX2", 1, 2, 4, short[0], 0, short[1], short[2], 0, []float32(nil), 0, []float32(nil), 0, 0, 0); err == nil {
 			t.Error("an operand that is too short was not reported")
 		}
 	}
