@@ -12,6 +12,8 @@ var families = []Family{
 	rmsNorm,
 	rmsNormGradFamily,
 	sumSquaresFamily,
+	swigluFamily,
+	unpermuteFamily,
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
@@ -32,5 +34,8 @@ var kernels = []*Kernel{
 	rope,
 	ropeGrad,
 	sumSquares,
+	swiglu,
+	swigluGrad,
+	unpermute,
 	unpermuteGrad,
 }
