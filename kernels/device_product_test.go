@@ -17,15 +17,23 @@ var denseShapes = [][3]int{{128, 64, 64}, {200, 136, 72}, {1, 64, 16}, {3, 8, 8}
 var productOps = []deviceOp{
 	{op: "linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
 		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, in)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
-		return []deviceCase{{name: "plain", in: []operand{x, w, {}, {}}}}
+		bias, residual := normals(3, 3, ir.Fixed(ir.BF16, out)), normals(4, 3, ir.Fixed(ir.BF16, t, out))
+		return []deviceCase{
+			{name: "plain", in: []operand{x, w, {}, {}}}, {name: "bias", in: []operand{x, w, bias, {}}},
+			{name: "residual", in: []operand{x, w, {}, residual}}, {name: "both", in: []operand{x, w, bias, residual}},
+		}
 	})},
 	{op: "linear_dgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
 		dy, w := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
-		return []deviceCase{{name: "plain", in: []operand{dy, w, {}}}}
+		return []deviceCase{{name: "plain", in: []operand{dy, w, {}}}, {name: "residual", in: []operand{dy, w, normals(3, 3, ir.Fixed(ir.BF16, t, in))}}}
 	})},
 	{op: "linear_wgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
 		dy, x := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, t, in))
-		return []deviceCase{{name: "plain", in: []operand{dy, x, {}, {}}}}
+		grad := normals(3, 3, ir.Fixed(ir.BF16, out, in))
+		return []deviceCase{
+			{name: "plain", in: []operand{dy, x, {}, {}}}, {name: "first", in: []operand{dy, x, grad, stepRecord(false)}},
+			{name: "accumulated", in: []operand{dy, x, grad, stepRecord(true)}},
+		}
 	})},
 	{op: "grouped_linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
 		w := normals(2, 1, ir.Fixed(ir.BF16, r.experts(), out, in))

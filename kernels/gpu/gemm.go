@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 
+	"moegen/ir"
 	"moegen/kernels/ptx"
 	"moegen/kernels/tile"
 )
@@ -46,11 +47,26 @@ func (f Form) majors() (a, b ptx.Major) {
 	return a, b
 }
 
-// GEMMDesc is what is asked. The kernel itself knows only the form: sizes are arguments.
+// GEMMDesc is what is asked. The kernel itself knows only the form and what is added: sizes are arguments.
 type GEMMDesc struct {
 	Form    Form
 	M, N, K int
+	Bias    bool // a vector along N is added
+	Add     Add  // and a matrix like C, which may be C
 }
+
+// Add says when a matrix is added to a product: in float32, before the one rounding to bf16.
+type Add uint8
+
+// The additions. Accumulate is that of a gradient, which the step record switches.
+const (
+	Nothing Add = iota
+	Always
+	Accumulate
+)
+
+// String returns what it adds to a kernel's name.
+func (a Add) String() string { return [...]string{"", "_add", "_acc"}[a] }
 
 // GEMMConfig fixes one kernel.
 type GEMMConfig struct {
@@ -65,12 +81,15 @@ type GEMMConfig struct {
 const gemmConsumers = 2
 
 // Name is the kernel's entry.
-func (c GEMMConfig) Name(f Form) string {
-	name := fmt.Sprintf("gemm_%s_%dx%d_s%d_c%d_g%d_k%d", f, c.BlockM, c.BlockN, c.Stages, c.Cluster, c.Group, c.Keep)
+func (c GEMMConfig) Name(d GEMMDesc) string {
+	name := fmt.Sprintf("gemm_%s_%dx%d_s%d_c%d_g%d_k%d", d.Form, c.BlockM, c.BlockN, c.Stages, c.Cluster, c.Group, c.Keep)
 	if c.Split > 1 {
 		name += fmt.Sprintf("_p%d", c.Split)
 	}
-	return name
+	if d.Bias {
+		name += "_bias"
+	}
+	return name + d.Add.String()
 }
 
 func (c GEMMConfig) shared() int {
@@ -111,7 +130,7 @@ func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
 					why = "parts without a slot"
 				}
 				if why != "" {
-					rejected = append(rejected, c.Name(d.Form)+": "+why)
+					rejected = append(rejected, c.Name(d)+": "+why)
 				} else {
 					out = append(out, c)
 				}
@@ -172,19 +191,27 @@ func tileCost(blockM, blockN, cluster int) (slot, out int64) {
 // GEMMFloor is what a product cannot do without.
 func GEMMFloor(d GEMMDesc) Floor {
 	m, n, k := int64(d.M), int64(d.N), int64(d.K)
-	return Floor{Bytes: 2 * (m*k + n*k + m*n), FLOPs: 2 * m * n * k}
+	bytes := 2 * (m*k + n*k + m*n)
+	if d.Bias {
+		bytes += 2 * n
+	}
+	if d.Add != Nothing {
+		bytes += 2 * m * n
+	}
+	return Floor{Bytes: bytes, FLOPs: 2 * m * n * k}
 }
 
 // EmitGEMM writes the kernel: parameters are maps of A, B and C, the slots along K, and the tiles along M (in rows of
-// whole clusters) and N; if tiles are split, the first one that is, the sums and their flags.
-func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
-	k := m.Kernel(c.Name(f), 128*(1+gemmConsumers))
+// whole clusters) and N; if tiles are split, the first one that is, the sums and their flags; if something is added, M and
+// N, the vector, the matrix and the step record.
+func EmitGEMM(m *ptx.Module, d GEMMDesc, c GEMMConfig) {
+	k := m.Kernel(c.Name(d), 128*(1+gemmConsumers))
 	if why := c.reject(); why != "" {
-		k.Fail("%s: %s", c.Name(f), why)
+		k.Fail("%s: %s", c.Name(d), why)
 		return
 	}
 	k.Cluster(c.Cluster)
-	majorA, majorB := f.majors()
+	majorA, majorB := d.Form.majors()
 	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
 	mapA, mapB := k.TensorMap("a", a.Map(1)), k.TensorMap("b", b.Map(c.Cluster))
 	mapC := k.TensorMap("c", tile.StoreMap())
@@ -195,9 +222,9 @@ func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 		walk.SplitFrom = k.ParamU32("split_from")
 		turns.Sums, turns.Flags = k.ParamPtr("sums"), k.ParamPtr("flags")
 	}
+	adds := newAdditions(k, d)
 
 	ring := tile.NewRing(k, c.Stages, a.Bytes()+b.Bytes(), c.Cluster)
-	store := tile.NewStore(k, mapC, gemmConsumers)
 	tid := k.Read(ptx.TidX)
 	warpgroup := k.Shr(tid, 7)
 	k.If(k.Eq(tid, 0), func() {
@@ -243,27 +270,29 @@ func EmitGEMM(m *ptx.Module, f Form, c GEMMConfig) {
 		blocks := c.BlockM / 64 / gemmConsumers
 		thread := k.And(tid, 127)
 		ring.StartConsumer(thread)
+		store := tile.NewStore(k, mapC, gemmConsumers, adds.addends()...)
 		store.Start(warpgroup, thread)
 		main := tile.MainLoop{Ring: ring, A: a, B: b, Keep: c.Keep}
 		acc := main.Accumulators(k, blocks)
 		blockA := k.Mul(warpgroup, blocks)
 		turns.Thread, turns.Leads, turns.Barrier = thread, k.Eq(thread, 0), k.Add(warpgroup, 1)
 		walk.Each(k, func(t tile.Tile) {
-			main.Run(k, acc, t.Slots, blockA)
-			write := func() {
-				for i := range acc {
-					store.Tile(acc[i], k.Add(t.Row, k.Shl(k.Add(blockA, i), 6)), t.Col)
-				}
-			}
+			row := k.Add(t.Row, k.Shl(blockA, 6))
 			if c.Split == 1 {
-				write()
+				store.Fetch(row, t.Col)
+				main.Run(k, acc, t.Slots, blockA)
+				store.Tile(acc, row, t.Col)
 				return
 			}
+			main.Run(k, acc, t.Slots, blockA)
 			var all []ptx.Reg
 			for _, a := range acc {
 				all = append(all, a.Regs...)
 			}
-			turns.Add(k, k.Mad(t.Number, gemmConsumers, warpgroup), t.Part, t.Last, all, write)
+			turns.Add(k, k.Mad(t.Number, gemmConsumers, warpgroup), t.Part, t.Last, all, func() {
+				store.Fetch(row, t.Col)
+				store.Tile(acc, row, t.Col)
+			})
 		})
 		k.LaunchDependents()
 		store.Drain()
@@ -281,6 +310,62 @@ func syncCluster(k *ptx.Kernel, cluster int) {
 	k.ClusterWait()
 }
 
+// additions are the parameters of what is added to a product.
+type additions struct {
+	k                    *ptx.Kernel
+	d                    GEMMDesc
+	rows, cols           ptx.Reg
+	bias, matrix, record ptx.Reg
+}
+
+func newAdditions(k *ptx.Kernel, d GEMMDesc) additions {
+	a := additions{k: k, d: d}
+	if d.Bias || d.Add != Nothing {
+		a.rows, a.cols = k.ParamU32("m"), k.ParamU32("n")
+	}
+	if d.Bias {
+		a.bias = k.ParamPtr("bias")
+	}
+	if d.Add != Nothing {
+		a.matrix = k.ParamPtr("addend")
+	}
+	if d.Add == Accumulate {
+		a.record = k.ParamPtr("record")
+	}
+	return a
+}
+
+// addends is what consumers add.
+func (a additions) addends() (out []*tile.Addend) {
+	if a.d.Bias {
+		out = append(out, tile.NewAddend(a.k, a.bias, a.rows, a.cols, 0, ptx.Reg{}))
+	}
+	var on ptx.Reg
+	if a.d.Add == Accumulate {
+		on = accumulates(a.k, a.record)
+	}
+	if a.d.Add != Nothing {
+		out = append(out, tile.NewAddend(a.k, a.matrix, a.rows, a.cols, a.k.Shl(a.cols, 1), on))
+	}
+	return out
+}
+
+// accumulates asks the step record whether gradients add up.
+func accumulates(k *ptx.Kernel, record ptx.Reg) ptx.Reg {
+	return k.Ne(k.Ld(ptx.Global, ptx.F32, record.At(4*ir.RecordAccumulate)), 0)
+}
+
+// product is C = A·B among the buffers of an operation: C = A·B + bias + addend. Operands may be parts of larger buffers:
+// rows from a multiple of 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them,
+// see Form.
+type product struct {
+	GEMMDesc
+	a, b, c Arg // places
+	bias    Arg // if Bias
+	addend  Arg // unless Add is Nothing; it may be c
+	record  Arg // if Add is Accumulate
+}
+
 // launch is the launch of a product by one Config, with the buffers sums and flags if tiles are split.
 func (p product) launch(c GEMMConfig) Launch {
 	majorA, majorB := p.Form.majors()
@@ -292,11 +377,23 @@ func (p product) launch(c GEMMConfig) Launch {
 		return at.matrix(p.K, rows, o.Map(share))
 	}
 	tilesM, tilesN, splitFrom := c.grid(p.GEMMDesc)
-	l := Launch{Entry: c.Name(p.Form), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
+	l := Launch{Entry: c.Name(p.GEMMDesc), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
 		operand(p.a, a, p.M, 1), operand(p.b, b, p.N, c.Cluster), p.c.matrix(p.M, p.N, tile.StoreMap()),
 		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
 	if c.Split > 1 {
 		l.Args = append(l.Args, U32(splitFrom), Place("sums"), Place("flags"))
+	}
+	if p.Bias || p.Add != Nothing {
+		l.Args = append(l.Args, U32(p.M), U32(p.N))
+	}
+	if p.Bias {
+		l.Args = append(l.Args, p.bias)
+	}
+	if p.Add != Nothing {
+		l.Args = append(l.Args, p.addend)
+	}
+	if p.Add == Accumulate {
+		l.Args = append(l.Args, p.record)
 	}
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"moegen/ir"
 	"moegen/kernels/ptx"
 )
 
@@ -29,18 +30,22 @@ var gemm = Family{Name: "gemm", Cases: func() []Case {
 	split.Split = 2
 	pairs := gemmDefault
 	pairs.BlockN, pairs.Split = 128, 3
-	cases := []Case{gemmCase(GEMMDesc{NT, 128, 256, 128}, one)}
+	cases := []Case{gemmCase(dense(NT, 128, 256, 128), one)}
 	for _, f := range []Form{NT, NN, TN} {
 		cases = append(cases,
-			gemmCase(GEMMDesc{f, 136, 200, 200}, gemmSmall), // ragged along all three, several tiles a block
-			gemmCase(GEMMDesc{f, 264, 272, 72}, gemmDefault),
-			gemmCase(GEMMDesc{f, 8, 8, 8}, waits),
-			gemmCase(GEMMDesc{f, 520, 136, 136}, tall))
+			gemmCase(dense(f, 136, 200, 200), gemmSmall), // ragged along all three, several tiles a block
+			gemmCase(dense(f, 264, 272, 72), gemmDefault),
+			gemmCase(dense(f, 8, 8, 8), waits),
+			gemmCase(dense(f, 520, 136, 136), tall))
 	}
 	cases = append(cases,
-		gemmCase(GEMMDesc{NT, 257, 64, 64}, gemmSmall), // rows need no alignment where K is contiguous
-		gemmCase(GEMMDesc{NT, 1500, 768, 128}, split),  // 132 whole tiles, 12 split
-		gemmCase(GEMMDesc{TN, 264, 136, 328}, pairs))   // all split in three
+		gemmCase(dense(NT, 257, 64, 64), gemmSmall), // rows need no alignment where K is contiguous
+		gemmCase(dense(NT, 1500, 768, 128), split),  // 132 whole tiles, 12 split
+		gemmCase(dense(TN, 264, 136, 328), pairs))   // all split in three
+	cases = append(cases, addedCases(gemmSmall, tall, pairs)...)
+	cases = append(cases,
+		addedCase(GEMMDesc{Form: NT, M: 264, N: 272, K: 72, Bias: true, Add: Always}, gemmDefault, true),
+		addedCase(GEMMDesc{Form: TN, M: 264, N: 272, K: 72, Add: Accumulate}, gemmDefault, true))
 	for _, c := range gemmBenchmarks {
 		best, _ := GEMMConfigs(c)
 		cases = append(cases, large(gemmCase(c, best[0])))
@@ -51,11 +56,14 @@ var gemm = Family{Name: "gemm", Cases: func() []Case {
 // gemmBenchmarks are 8192³ and the linear layers of Qwen3-30B-A3B with 4096 tokens: QKV 2048 -> 5120, O 4096 -> 2048,
 // output 2048 -> 151936; forward, input gradient, weight gradient.
 var gemmBenchmarks = []GEMMDesc{
-	{NT, 8192, 8192, 8192},
-	{NT, 4096, 5120, 2048}, {NN, 4096, 2048, 5120}, {TN, 5120, 2048, 4096},
-	{NT, 4096, 2048, 4096}, {NN, 4096, 4096, 2048}, {TN, 2048, 4096, 4096},
-	{NT, 4096, 151936, 2048}, {NN, 4096, 2048, 151936}, {TN, 151936, 2048, 4096},
+	dense(NT, 8192, 8192, 8192),
+	dense(NT, 4096, 5120, 2048), dense(NN, 4096, 2048, 5120), dense(TN, 5120, 2048, 4096),
+	dense(NT, 4096, 2048, 4096), dense(NN, 4096, 4096, 2048), dense(TN, 2048, 4096, 4096),
+	dense(NT, 4096, 151936, 2048), dense(NN, 4096, 2048, 151936), dense(TN, 151936, 2048, 4096),
 }
+
+// dense is a product to which nothing is added.
+func dense(f Form, m, n, k int) GEMMDesc { return GEMMDesc{Form: f, M: m, N: n, K: k} }
 
 func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 	a, b := normal(11, 1), normal(12, 1)
@@ -68,17 +76,19 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 	}
 	majorA, majorB := d.Form.majors()
 	atA, atB := at(a, d.M, majorA), at(b, d.N, majorB)
+	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c")}
 	buffers := []Buffer{{"a", ptx.BF16, d.M * d.K, a}, {"b", ptx.BF16, d.N * d.K, b}, {"c", ptx.BF16, d.M * d.N, nil}}
 	if c.Split > 1 {
 		sums, flags := c.Sums(d)
 		buffers = append(buffers, Buffer{"sums", ptx.F32, max(sums, 1), nil}, Buffer{"flags", ptx.S32, max(flags, 1), zeros})
 	}
 	return Case{
-		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d.Form)),
-		Emit:     func(m *ptx.Module) { EmitGEMM(m, d.Form, c) },
+		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d)),
+		Emit:     func(m *ptx.Module) { EmitGEMM(m, d, c) },
 		Buffers:  buffers,
-		Launches: []Launch{product{d, Place("a"), Place("b"), Place("c")}.launch(c)},
-		Outputs: []Output{{Buffer: "c", Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
+		Launches: []Launch{p.launch(c)},
+		Outputs: []Output{{Buffer: "c", Corners: func() []int { return corners(d.M, d.N, c.BlockM, c.BlockN) },
+			Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
 			Want: func(i int) (value, magnitude float64, ok bool) {
 				for k := range d.K {
 					v := atA(i/d.N, k) * atB(i%d.N, k)
@@ -89,6 +99,79 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 			}}},
 		Floor: GEMMFloor(d),
 	}
+}
+
+// addedCases are products with something added: a vector, a matrix, both, and what a gradient held before, where the step
+// record says so.
+func addedCases(configs ...GEMMConfig) (cases []Case) {
+	for _, c := range configs {
+		for _, d := range []GEMMDesc{
+			{Form: NT, M: 201, N: 136, K: 200, Bias: true},
+			{Form: NT, M: 201, N: 136, K: 200, Bias: true, Add: Always},
+			{Form: NN, M: 201, N: 136, K: 200, Add: Always},
+			{Form: TN, M: 264, N: 200, K: 201, Add: Accumulate},
+		} {
+			cases = append(cases, addedCase(d, c, true))
+			if d.Add == Accumulate {
+				cases = append(cases, addedCase(d, c, false))
+			}
+		}
+	}
+	return cases
+}
+
+// addedCase adds to a product. The matrix is a buffer of its own, or what C holds before where it is accumulated; on says
+// what the record says.
+func addedCase(d GEMMDesc, c GEMMConfig, on bool) Case {
+	out := gemmCase(d, c)
+	bias, addend := normal(13, 3), normal(14, 3)
+	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), bias: Place("bias"), addend: Place("addend"), record: Place("record")}
+	if d.Bias {
+		out.Buffers = append(out.Buffers, Buffer{"bias", ptx.BF16, d.N, bias})
+	}
+	switch d.Add {
+	case Always:
+		out.Buffers = append(out.Buffers, Buffer{"addend", ptx.BF16, d.M * d.N, addend})
+	case Accumulate:
+		p.addend = p.c
+		out.Buffers[2].At = addend
+		flag := 0.0
+		if on {
+			flag = 1
+			out.Name += "_on"
+		}
+		out.Buffers = append(out.Buffers, Buffer{"record", ptx.F32, ir.RecordLen, func(i int) float64 {
+			if i == ir.RecordAccumulate {
+				return flag
+			}
+			return 0.5
+		}})
+	}
+	out.Launches = []Launch{p.launch(c)}
+	plain := out.Outputs[0].Want
+	out.Outputs[0].Want = func(i int) (float64, float64, bool) {
+		value, magnitude, ok := plain(i)
+		if d.Bias {
+			value += bias(i % d.N)
+			magnitude += math.Abs(bias(i % d.N))
+		}
+		if d.Add != Nothing && on {
+			value += addend(i)
+			magnitude += math.Abs(addend(i))
+		}
+		return value, magnitude, ok
+	}
+	return out
+}
+
+// corners lists the first and the last element of every tile of a row-major matrix.
+func corners(m, n, blockM, blockN int) (list []int) {
+	for row := 0; row < m; row += blockM {
+		for col := 0; col < n; col += blockN {
+			list = append(list, row*n+col, (min(row+blockM, m)-1)*n+min(col+blockN, n)-1)
+		}
+	}
+	return list
 }
 
 // bf16Rel is a rounding to bf16, half a unit of 8 significant bits, of a value that is itself a little off.

@@ -37,7 +37,7 @@ func groupedRows(op string, f Form) *Kernel {
 	return &Kernel{
 		Name: "grouped_gemm", Op: op,
 		Covers: func(n *ir.Node) bool {
-			return bfloat(n.In[:2]...) && groupedDesc(f, n.In[1].Type, n.In[3] != nil, n.Attrs).covered()
+			return n.Out[0].Type.DType == ir.BF16 && groupedDesc(f, n.In[1].Type, n.In[3] != nil, n.Attrs).covered()
 		},
 		Steps: func(l *ir.Launch) []Step {
 			d, rows := groupedDesc(f, l.In[1].Type, l.In[3] != nil, l.Attrs), l.Out[0].Type.Shape[0]

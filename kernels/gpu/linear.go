@@ -7,13 +7,6 @@ import (
 
 // Dense layers are products by GEMM's kernels.
 
-// product is C = A·B among the buffers of an operation. Operands may be parts of larger buffers: rows from a multiple of
-// 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them, see Form.
-type product struct {
-	GEMMDesc
-	a, b, c Arg // places
-}
-
 // covered reports whether GEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
 func (d GEMMDesc) covered() bool {
 	inner := d.K // of A's rows
@@ -28,7 +21,7 @@ func (p product) steps() []Step {
 	configs, _ := GEMMConfigs(p.GEMMDesc)
 	for _, c := range configs {
 		if c.Split == 1 {
-			return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGEMM(m, p.Form, c) }}}
+			return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGEMM(m, p.GEMMDesc, c) }}}
 		}
 	}
 	panic("BUG: no kernel for a product")
@@ -47,53 +40,53 @@ func (a Arg) matrix(rows, cols int, spec ptx.MapSpec) Arg {
 	return m
 }
 
-func bfloat(values ...*ir.Value) bool {
-	for _, v := range values {
-		if v != nil && v.Type.DType != ir.BF16 {
-			return false
+// denseKernel binds an operation that is one product of operands 0 and 1. It adds operands bias and addend, where they are
+// given; none: -1. With a record, which is then operand addend+1, the addend is the gradient that the product accumulates
+// into.
+func denseKernel(op string, f Form, bias, addend int, accumulates bool) *Kernel {
+	given := func(in []bool, i int) bool { return i >= 0 && in[i] }
+	desc := func(a, b ir.Type, in []bool) GEMMDesc {
+		d := GEMMDesc{Form: f, M: a.Dim(0), N: b.Dim(1), K: a.Dim(1), Bias: given(in, bias)}
+		switch f {
+		case NT:
+			d.N = b.Dim(0)
+		case TN:
+			d.M, d.K = a.Dim(1), a.Dim(0)
 		}
+		if given(in, addend) {
+			d.Add = Always
+			if accumulates {
+				d.Add = Accumulate
+			}
+		}
+		return d
 	}
-	return true
-}
-
-var linear = &Kernel{
-	Name: "gemm", Op: "linear",
-	Covers: func(n *ir.Node) bool {
-		return n.In[2] == nil && n.In[3] == nil && bfloat(n.In...) && linearDesc(NT, n.In[0].Type, n.In[1].Type).covered()
-	},
-	Steps: func(l *ir.Launch) []Step {
-		return product{linearDesc(NT, l.In[0].Type, l.In[1].Type), Place(In(0)), Place(In(1)), Place(Out(0))}.steps()
-	},
-}
-
-var linearDGrad = &Kernel{
-	Name: "gemm", Op: "linear_dgrad",
-	Covers: func(n *ir.Node) bool {
-		return n.In[2] == nil && bfloat(n.In...) && linearDesc(NN, n.In[0].Type, n.In[1].Type).covered()
-	},
-	Steps: func(l *ir.Launch) []Step {
-		return product{linearDesc(NN, l.In[0].Type, l.In[1].Type), Place(In(0)), Place(In(1)), Place(Out(0))}.steps()
-	},
-}
-
-var linearWGrad = &Kernel{
-	Name: "gemm", Op: "linear_wgrad",
-	Covers: func(n *ir.Node) bool {
-		return n.In[2] == nil && bfloat(n.In[0], n.In[1]) && linearDesc(TN, n.In[0].Type, n.In[1].Type).covered()
-	},
-	Steps: func(l *ir.Launch) []Step {
-		return product{linearDesc(TN, l.In[0].Type, l.In[1].Type), Place(In(0)), Place(In(1)), Place(Out(0))}.steps()
-	},
-}
-
-// linearDesc is the product of two matrices as they are stored.
-func linearDesc(f Form, a, b ir.Type) GEMMDesc {
-	d := GEMMDesc{Form: f, M: a.Dim(0), N: b.Dim(1), K: a.Dim(1)}
-	switch f {
-	case NT:
-		d.N = b.Dim(0)
-	case TN:
-		d.M, d.K = a.Dim(1), a.Dim(0)
+	k := &Kernel{Name: "gemm", Op: op, InPlace: true}
+	if accumulates {
+		k.Shares = [][2]int{{0, addend}}
 	}
-	return d
+	k.Covers = func(n *ir.Node) bool {
+		return n.Out[0].Type.DType == ir.BF16 && desc(n.In[0].Type, n.In[1].Type, present(n.In)).covered()
+	}
+	k.Steps = func(l *ir.Launch) []Step {
+		p := product{GEMMDesc: desc(l.In[0].Type, l.In[1].Type, present(l.In)), a: Place(In(0)), b: Place(In(1)), c: Place(Out(0))}
+		p.bias, p.addend, p.record = Place(In(bias)), Place(In(addend)), Place(In(addend+1))
+		return p.steps()
+	}
+	return k
 }
+
+// present tells which operands are given.
+func present[T any](operands []*T) []bool {
+	out := make([]bool, len(operands))
+	for i, o := range operands {
+		out[i] = o != nil
+	}
+	return out
+}
+
+var (
+	linear      = denseKernel("linear", NT, 2, 3, false)
+	linearDGrad = denseKernel("linear_dgrad", NN, -1, 2, false)
+	linearWGrad = denseKernel("linear_wgrad", TN, -1, 2, true)
+)

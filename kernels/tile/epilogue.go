@@ -18,6 +18,7 @@ type Store struct {
 	mine    ptx.Reg  // the warpgroup's slabs
 	row     ptx.Reg  // in them, the row whose address the lane gives to stmatrix
 	chunk   ptx.Reg  // the lane's first 16-byte piece of that row, swizzled, in bytes
+	addends []*Addend
 }
 
 // StoreMap is the box of one copy.
@@ -25,9 +26,9 @@ func StoreMap() ptx.MapSpec {
 	return ptx.MapSpec{Elem: ptx.BF16, Box: []int{64, 64}, Swizzle: ptx.Swizzle128}
 }
 
-// NewStore sets aside the slabs of so many warpgroups.
-func NewStore(k *ptx.Kernel, m ptx.TensorMap, warpgroups int) *Store {
-	return &Store{k: k, m: m, slabs: k.SharedBytes(2*slabBytes*warpgroups, 1024)}
+// NewStore sets aside the slabs of so many warpgroups. The addends are added in their order.
+func NewStore(k *ptx.Kernel, m ptx.TensorMap, warpgroups int, addends ...*Addend) *Store {
+	return &Store{k: k, m: m, slabs: k.SharedBytes(2*slabBytes*warpgroups, 1024), addends: addends}
 }
 
 // Start prepares thread t of 128 of a warpgroup, whose named barrier is 1 + its number.
@@ -36,6 +37,9 @@ func (s *Store) Start(warpgroup, t ptx.Reg) {
 	s.barrier, s.leads = k.Add(warpgroup, 1), k.Eq(t, 0)
 	s.mine = k.Mad(warpgroup, 2*slabBytes, k.Lea(s.slabs))
 	s.row, s.chunk = StMatrixRow(k, s.mine, t)
+	for _, a := range s.addends {
+		a.Start(t)
+	}
 }
 
 // StMatrixRow returns where thread t of a warpgroup writes rows of a slab with stmatrix.x4, which stores the 8x8
@@ -47,37 +51,77 @@ func StMatrixRow(k *ptx.Kernel, slab, t ptx.Reg) (row, chunk ptx.Reg) {
 	return k.Add(slab, k.Shl(r, 7)), k.Shl(k.Xor(k.Shr(lane, 4), k.And(lane, 7)), 4)
 }
 
-// pack rounds columns 16·q to 16·q+15 of accumulators to bf16, in the order of stmatrix.x4.
-func pack(k *ptx.Kernel, acc ptx.Acc, q int) []ptx.Reg {
+// pack rounds columns 16·q to 16·q+15 of accumulators, with what belongs to them of addends, to bf16, in the order of
+// stmatrix.x4.
+func pack(k *ptx.Kernel, acc ptx.Acc, q int, addends ...*Addend) []ptx.Reg {
 	out := make([]ptx.Reg, 4)
 	for i := range out {
-		out[i] = k.PackBF16(acc.Regs[8*q+2*i], acc.Regs[8*q+2*i+1])
+		n := 8*q + 2*i
+		x, y := acc.Regs[n], acc.Regs[n+1]
+		for _, a := range addends {
+			x, y = a.add(n%32, x, y)
+		}
+		out[i] = k.PackBF16(x, y)
 	}
 	return out
 }
 
-// Tile writes acc to the 64 rows from row and its columns from col; what lies outside the matrix is dropped.
-func (s *Store) Tile(acc ptx.Acc, row, col ptx.Reg) {
+// Fetch begins to read addends for the next Tile at (row, col): long enough before it, they are there in time.
+func (s *Store) Fetch(row, col ptx.Reg) {
+	for _, a := range s.addends {
+		a.Fetch(row, col)
+	}
+}
+
+// Tile writes acc, 64 rows each, to the rows from row and the columns from col; what lies outside the matrix is dropped.
+// more are further coordinates of the map. With addends, Fetch has been called for the same place.
+func (s *Store) Tile(acc []ptx.Acc, row, col ptx.Reg, more ...ptx.Operand) {
+	for i := range acc {
+		s.block(acc[i], s.k.Add(row, 64*i), col, i+1 == len(acc), more)
+	}
+}
+
+// block writes 64 rows of a tile, perhaps the last ones.
+func (s *Store) block(acc ptx.Acc, row, col ptx.Reg, last bool, more []ptx.Operand) {
 	k := s.k
-	for slab := range acc.N / 64 {
+	slabs := acc.N / 64
+	for slab := range slabs {
 		side := slab % 2 * slabBytes
 		k.Comment("columns %d to %d", 64*slab, 64*slab+63)
+		values := func(q int) []ptx.Reg { return pack(k, acc, 4*slab+q) }
+		if len(s.addends) > 0 {
+			values = s.sums(acc, slab)
+			if slab+1 < slabs {
+				s.Fetch(row, k.Add(col, 64*(slab+1)))
+			} else if !last {
+				s.Fetch(k.Add(row, 64), col)
+			}
+		}
 		inFlight := 1
-		if slab == 0 && acc.N/64%2 == 1 {
+		if slab == 0 && slabs%2 == 1 {
 			inFlight = 0 // the slab before this one left from the same side
 		}
 		k.When(s.leads).BulkWaitRead(inFlight)
 		k.SyncNamed(s.barrier, 128)
 		for q := range 4 {
 			at := k.Add(s.row, k.Xor(s.chunk, 32*q))
-			k.StMatrix(false, at.At(side), pack(k, acc, 4*slab+q)...)
+			k.StMatrix(false, at.At(side), values(q)...)
 		}
 		k.FenceProxyAsync(false)
 		k.SyncNamed(s.barrier, 128)
 		to := k.Add(col, 64*slab)
-		k.When(s.leads).TMAStore(s.m, s.mine.At(side), to, row)
+		k.When(s.leads).TMAStore(s.m, s.mine.At(side), append([]ptx.Operand{to, row}, more...)...)
 		k.When(s.leads).BulkCommit()
 	}
+}
+
+// sums adds the addends to a slab, whose registers are then free for the next.
+func (s *Store) sums(acc ptx.Acc, slab int) func(q int) []ptx.Reg {
+	var out [4][]ptx.Reg
+	for q := range out {
+		out[q] = pack(s.k, acc, 4*slab+q, s.addends...)
+	}
+	return func(q int) []ptx.Reg { return out[q] }
 }
 
 // Drain waits until everything is written: a block's shared memory must outlive the copies from it.
