@@ -16,26 +16,29 @@ import (
 
 // benchReport is what bench measured. Rates are those of the median step.
 type benchReport struct {
-	Model           string    `json:"model"`
-	Seq             int       `json:"seq"`
-	MicroBatch      int       `json:"micro_batch"`
-	Ranks           int       `json:"gpus"`
-	DType           string    `json:"dtype"`
-	Target          string    `json:"target"`
-	Steps           int       `json:"steps"`  // timed
-	Warmup          int       `json:"warmup"` // before them
-	TokensPerSecond float64   `json:"tokens_per_second"`
-	StepMS          float64   `json:"step_ms"`
-	GradMS          float64   `json:"forward_backward_ms"`
-	UpdateMS        float64   `json:"update_ms"`
-	StepsMS         []float64 `json:"steps_ms"`
-	FLOPsPerToken   int64     `json:"flops_per_token"`
-	GFLOPS          float64   `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
-	PeakRSSBytes    int64     `json:"peak_rss_bytes"`
-	PlannedBytes    int64     `json:"planned_bytes"` // arenas of all ranks
-	Shares          shares    `json:"shares"`        // of the step
-	Losses          []float64 `json:"loss"`          // of every step, warm-up first
+	Model               string    `json:"model"`
+	Seq                 int       `json:"seq"`
+	MicroBatch          int       `json:"micro_batch"`
+	Ranks               int       `json:"gpus"`
+	DType               string    `json:"dtype"`
+	Target              string    `json:"target"`
+	Steps               int       `json:"steps"`             // timed
+	Warmup              int       `json:"warmup"`            // before them
+	TokensPerSecond     float64   `json:"tokens_per_second"` // of whole steps
+	GradTokensPerSecond float64   `json:"forward_backward_tokens_per_second"`
+	StepMS              float64   `json:"step_ms"`
+	GradMS              float64   `json:"forward_backward_ms"`
+	UpdateMS            float64   `json:"update_ms"`
+	StepsMS             []float64 `json:"steps_ms"`
+	FLOPsPerToken       int64     `json:"flops_per_token"`
+	GFLOPS              float64   `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
+	PeakRSSBytes        int64     `json:"peak_rss_bytes"`
+	PlannedBytes        int64     `json:"planned_bytes"` // arenas of all ranks
+	Shares              shares    `json:"shares"`        // of the step
+	Losses              []float64 `json:"loss"`          // of every step, warm-up first
+	TokensPerJoule      float64   `json:"tokens_per_joule,omitempty"`
 	Platform
+	Observation
 }
 
 // newBench builds the command that measures a training step.
@@ -73,7 +76,7 @@ of their own after the timed steps.`,
 			return nil
 		},
 	}
-	addGroups(cmd, measure, output)
+	addGroups(cmd, measure, program.device(), output)
 	return cmd
 }
 
@@ -90,28 +93,40 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
 		PlannedBytes: m.ArenaBytes * int64(m.Ranks),
 	}
-	if report.Platform, err = program.Target.Platform(program.device); err != nil {
+	if report.Platform, err = program.Target.Platform(true); err != nil {
 		return nil, failed(err)
 	}
 	timer := benchTimer{engine: e, batch: newBatch(m), seed: seed}
-	var total, grad, update []float64
-	for i := range warmup + steps {
-		loss, g, u, err := timer.step()
-		if err != nil {
-			return nil, err
+	var grad, update []float64
+	run := func(steps int) error {
+		report.StepsMS, grad, update = nil, nil, nil
+		for range steps {
+			loss, g, u, err := timer.step()
+			if err != nil {
+				return err
+			}
+			if math.IsNaN(loss) || math.IsInf(loss, 0) {
+				return failed(fmt.Errorf("the loss of step %d is %v: these weights cannot be trained", timer.steps, loss))
+			}
+			report.Losses, report.StepsMS = append(report.Losses, loss), append(report.StepsMS, g+u)
+			grad, update = append(grad, g), append(update, u)
 		}
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return nil, failed(fmt.Errorf("the loss of step %d is %v: these weights cannot be trained", i+1, loss))
-		}
-		report.Losses = append(report.Losses, loss)
-		if i >= warmup {
-			total, grad, update = append(total, g+u), append(grad, g), append(update, u)
-		}
+		return nil
+	}
+	if err := run(warmup); err != nil {
+		return nil, err
+	}
+	if report.Observation, err = e.machine.Observe(func() error { return run(steps) }); err != nil {
+		return nil, err
 	}
 	report.PeakRSSBytes = metrics.PeakRSS()
-	report.StepsMS = total
-	report.StepMS, report.GradMS, report.UpdateMS = median(total), median(grad), median(update)
-	report.TokensPerSecond = float64(len(timer.batch.Tokens)) / report.StepMS * 1e3
+	tokens := float64(len(timer.batch.Tokens))
+	report.HostMS /= float64(steps)
+	if report.Joules > 0 {
+		report.TokensPerJoule = tokens * float64(steps) / report.Joules
+	}
+	report.StepMS, report.GradMS, report.UpdateMS = median(report.StepsMS), median(grad), median(update)
+	report.TokensPerSecond, report.GradTokensPerSecond = tokens/report.StepMS*1e3, tokens/report.GradMS*1e3
 	report.GFLOPS = report.TokensPerSecond * float64(m.FLOPsPerToken) / 1e9
 	report.Shares, err = profile(&timer)
 	return report, err
@@ -176,18 +191,27 @@ func median(values []float64) float64 {
 }
 
 func (r *benchReport) print(cmd *cobra.Command) {
-	printTable(cmd, [][2]string{
+	rows := [][2]string{
 		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s",
 			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.Platform)},
-		{"tokens/s", metrics.Count(int64(r.TokensPerSecond + 0.5))},
+		{"tokens/s", fmt.Sprintf("%s of whole steps, %s of forward and backward", metrics.Count(int64(r.TokensPerSecond+0.5)), metrics.Count(int64(r.GradTokensPerSecond+0.5)))},
 		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
 			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},
 		{"model work", fmt.Sprintf("%.1f GFLOP/s: tokens/s × %s FLOPs a token (6 a weight that multiplies, attention over visible keys)",
 			r.GFLOPS, metrics.Count(r.FLOPsPerToken))},
 		{"step goes to", r.Shares.String()},
-		{"memory", fmt.Sprintf("%s at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
+		{"memory", fmt.Sprintf("%s of the host at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
 		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
-	})
+	}
+	if r.DeviceBytes > 0 {
+		rows = append(rows,
+			[2]string{"GPU memory", fmt.Sprintf("%s allocated: the plan, kernels and graphs; %s in use, as the GPU says", metrics.Bytes(r.AllocatedBytes), metrics.Bytes(r.DeviceBytes))},
+			[2]string{"host", fmt.Sprintf("%.3f ms a step beside waiting", r.HostMS)})
+	}
+	if r.Joules > 0 {
+		rows = append(rows, [2]string{"power", fmt.Sprintf("%.0f W at %.0f MHz, %.3g tokens a joule", r.Watts, r.ClockMHz, r.TokensPerJoule)})
+	}
+	printTable(cmd, rows)
 }
 
 // rest is the share of what is no kernel of a family: exchange, waiting, gaps between launches.

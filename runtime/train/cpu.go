@@ -1,9 +1,10 @@
 package train
 
 import (
-	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"moegen/runtime/host"
 )
@@ -13,13 +14,13 @@ func CPU(parts Parts[host.Rank]) Target { return cpu{parts} }
 
 type cpu struct{ parts Parts[host.Rank] }
 
-func (cpu) Devices() []string { return nil }
+func (cpu) Flags(*pflag.FlagSet) {}
 
-func (cpu) Platform(string) (Platform, error) {
+func (cpu) Platform(bool) (Platform, error) {
 	return Platform{CPUPath: host.Path(), Cores: runtime.GOMAXPROCS(0)}, nil
 }
 
-func (c cpu) Open(p *Program, _ string) (Machine, error) {
+func (c cpu) Open(p *Program) (Machine, error) {
 	m, err := host.Open(host.Config{
 		Ranks:        p.Manifest.Ranks,
 		ArenaBytes:   p.Manifest.ArenaBytes,
@@ -68,6 +69,4 @@ func (m *cpuMachine) Profile(run func() error) (map[string]time.Duration, time.D
 	return families, total, err
 }
 
-func (p Platform) String() string {
-	return fmt.Sprintf("%s kernels on %d cores", p.CPUPath, p.Cores)
-}
+func (m *cpuMachine) Observe(run func() error) (Observation, error) { return Observation{}, run() }

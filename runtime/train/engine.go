@@ -59,7 +59,7 @@ func start(program Program) (*engine, error) {
 	// What was parsed on the way here is garbage by now. It goes back to the system before the arenas come, so that
 	// the process peaks at its plan.
 	debug.FreeOSMemory()
-	machine, err := program.Target.Open(&program, program.device)
+	machine, err := program.Target.Open(&program)
 	if err != nil {
 		return nil, failed(err)
 	}

@@ -61,7 +61,7 @@ func newEval(program Program) *cobra.Command {
 			return nil
 		},
 	}
-	addGroups(cmd, input, output)
+	addGroups(cmd, input, program.device(), output)
 	return cmd
 }
 

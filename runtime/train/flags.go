@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ func newGroup(title string) group {
 // addGroups gives a command the flags of its groups and a help that keeps them apart.
 func addGroups(cmd *cobra.Command, groups ...group) {
 	cmd.Flags().SortFlags = false
+	groups = slices.DeleteFunc(groups, func(g group) bool { return !g.flags.HasFlags() })
 	for _, g := range groups {
 		cmd.Flags().AddFlagSet(g.flags)
 	}
@@ -35,6 +37,13 @@ func addGroups(cmd *cobra.Command, groups ...group) {
 		_, err := fmt.Fprint(cmd.OutOrStdout(), text.String())
 		return err
 	})
+}
+
+// device has the options by which the program's target chooses what to run on; it is empty where there is no choice.
+func (p *Program) device() group {
+	g := newGroup("Device")
+	p.Target.Flags(g.flags)
+	return g
 }
 
 // require says which of the named flags is missing from a command line.

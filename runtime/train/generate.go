@@ -58,7 +58,7 @@ model, not a way to serve it. A text longer than %d tokens is continued from its
 			return generate(program, g, cmd.OutOrStdout())
 		},
 	}
-	addGroups(cmd, input, length, choice)
+	addGroups(cmd, input, length, choice, program.device())
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func newInfo(program Program) *cobra.Command {
 		Short: "Print what this binary was built for, and how it will run on this machine",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			here, err := program.Target.Platform(program.device)
+			here, err := program.Target.Platform(cmd.Flags().Changed("device"))
 			if err != nil {
 				return failed(err)
 			}
@@ -32,7 +32,7 @@ func newInfo(program Program) *cobra.Command {
 			return nil
 		},
 	}
-	addGroups(cmd, output)
+	addGroups(cmd, program.device(), output)
 	return cmd
 }
 

@@ -1,7 +1,10 @@
 package train
 
 import (
+	"fmt"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/host"
@@ -39,13 +42,13 @@ func (p *Parts[Rank]) Of(part Part) func(*Rank) {
 
 // Target is what programs of one kind run on: processors, or GPUs.
 type Target interface {
-	// Devices are the values of --device, the default first; none where there is no choice.
-	Devices() []string
+	// Flags declares the options that say which device it is to be, where there is a choice.
+	Flags(*pflag.FlagSet)
 	// Open takes the memory of a program, all of it. Optimizer state is zero, all else is to be written before it is
 	// read. An error with a method ExitStatus says what the process ends with.
-	Open(p *Program, device string) (Machine, error)
-	// Platform describes this machine, as far as it can be known at no cost or, where a device is named, by a look at it.
-	Platform(device string) (Platform, error)
+	Open(*Program) (Machine, error)
+	// Platform describes what a program would run on here. Without a look it is what can be told at no cost.
+	Platform(look bool) (Platform, error)
 }
 
 // Machine is a program's ranks with their arenas, ready to run. Nothing else is called during a Run, and after an error
@@ -61,6 +64,8 @@ type Machine interface {
 	// Profile calls run, which runs parts, and returns what the kernels took meanwhile, by family, the mean over the
 	// ranks, and how long it took in all.
 	Profile(run func() error) (families map[string]time.Duration, total time.Duration, err error)
+	// Observe calls run, which runs parts, and returns what the machine shows meanwhile.
+	Observe(run func() error) (Observation, error)
 	// Close gives everything back.
 	Close()
 }
@@ -69,4 +74,27 @@ type Machine interface {
 type Platform struct {
 	CPUPath string `json:"cpu_path,omitempty"` // instruction set of the kernels
 	Cores   int    `json:"cores"`
+	GPU     string `json:"gpu_name,omitempty"`
+	Driver  string `json:"driver,omitempty"` // its release, and the CUDA version that it serves
+}
+
+// String says it for people.
+func (p Platform) String() string {
+	switch {
+	case p.CPUPath != "":
+		return fmt.Sprintf("%s kernels on %d cores", p.CPUPath, p.Cores)
+	case p.GPU != "":
+		return fmt.Sprintf("%s, driver %s, %d cores", p.GPU, p.Driver, p.Cores)
+	}
+	return fmt.Sprintf("%d cores; give --device to look for GPUs", p.Cores)
+}
+
+// Observation is what GPUs show while a program runs; nothing where there are none.
+type Observation struct {
+	AllocatedBytes int64   `json:"allocated_bytes,omitempty"` // that the program took on all GPUs: arenas, kernels, graphs
+	DeviceBytes    int64   `json:"device_bytes,omitempty"`    // in use on them by whomever, as they say themselves
+	HostMS         float64 `json:"host_ms,omitempty"`         // that a rank's host spent otherwise than waiting for its GPU
+	Watts          float64 `json:"watts,omitempty"`           // of all GPUs, the mean over time
+	ClockMHz       float64 `json:"sm_clock_mhz,omitempty"`    // the mean over GPUs and time
+	Joules         float64 `json:"joules,omitempty"`
 }

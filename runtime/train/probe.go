@@ -39,7 +39,7 @@ N steps: paramN.NAME. NAME is that of the tensor in the checkpoint.`,
 			return probe(program, *dir, *batches, *setting, *out)
 		},
 	}
-	addGroups(cmd, input, output)
+	addGroups(cmd, input, program.device(), output)
 	return cmd
 }
 

@@ -12,8 +12,6 @@ type Program struct {
 	Params   []checkpoint.Param
 	Layout   Layout
 	Target   Target
-
-	device string // the value of --device; "" without one
 }
 
 // Layout gives the arena offsets, in bytes and the same on every rank, of what the host reads and writes.

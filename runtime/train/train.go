@@ -38,7 +38,7 @@ The loss of a step is the mean over its target tokens, over all ranks and micro-
 			return begin(cmd, program, o)
 		},
 	}
-	addGroups(cmd, o.groups()...)
+	addGroups(cmd, append(o.groups(), program.device())...)
 	return cmd
 }
 
