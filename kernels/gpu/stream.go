@@ -176,3 +176,13 @@ func zeroing(place Arg, bytes int) Step {
 		},
 	}
 }
+
+// bfloat reports whether all values that are there have elements in bf16.
+func bfloat(values ...*ir.Value) bool {
+	for _, v := range values {
+		if v != nil && v.Type.DType != ir.BF16 {
+			return false
+		}
+	}
+	return true
+}
