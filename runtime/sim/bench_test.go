@@ -42,9 +42,9 @@ func BenchmarkNormalisation(b *testing.B) {
 		off                 Check
 	}{
 		{"forward", "rmsnorm", "rmsnorm", 16, 256, 0, 0},
-		{"forward/unchecked", "rmsnorm", "rmsnorm", 16, 256, 0, CheckRace | CheckUndefined},
+		{"forward_unchecked", "rmsnorm", "rmsnorm", 16, 256, 0, CheckRace | CheckUndefined},
 		{"backward", "rmsnorm_grad", "rmsnorm_grad_d2048_r4_g4_p4", 4, 512, 32768 + 256, 0},
-		{"backward/unchecked", "rmsnorm_grad", "rmsnorm_grad_d2048_r4_g4_p4", 4, 512, 32768 + 256, CheckRace | CheckUndefined},
+		{"backward_unchecked", "rmsnorm_grad", "rmsnorm_grad_d2048_r4_g4_p4", 4, 512, 32768 + 256, CheckRace | CheckUndefined},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			mod := kernel(b, c.kernel)

@@ -1,6 +1,10 @@
 package sim
 
-import "moegen/runtime/sim/arith"
+import (
+	"math/bits"
+
+	"moegen/runtime/sim/arith"
+)
 
 // A descriptor says where a wgmma operand lies in shared memory (PTX ISA, "Matrix Descriptor Format"): start address,
 // leading and stride byte offsets, base offset and swizzle mode.
@@ -46,31 +50,80 @@ func (d *descriptor) address(row, at int, major bool) int {
 	return a ^ ((a>>7-d.base)&(1<<d.mode-1))<<4
 }
 
-// loadShared decodes an operand of rows rows (of M or N) in chunks of 16 bytes.
-func (p *product) loadShared(to *arith.Operand, desc uint64, rows int, major bool) {
+// operandShape is how an operand of rows rows (of M or N) and k columns lies: outer lines of so many chunks of 16 bytes.
+func operandShape(t dtype, rows, k int, major bool) (outer, chunks int) {
+	per := 128 / t.bits
+	if major {
+		return k, (rows + per - 1) / per
+	}
+	return rows, k / per
+}
+
+// readShared reads an operand, chunk by chunk.
+func (p *product) readShared(desc uint64, t dtype, rows int, major bool) [][16]byte {
 	d := decodeDescriptor(desc)
 	o := p.op
 	mem := o.cta.shared
-	es := 32 / p.form.k
-	chunk := 16 / es
-	outer, inner := rows, p.form.k
-	if major {
-		outer, inner = inner, outer
-	}
+	outer, chunks := operandShape(t, rows, p.form.k, major)
+	out := make([][16]byte, 0, outer*chunks)
+	lines := touchedLines{o: o, mem: mem}
 	for r := range outer {
-		for e := 0; e < inner; e += chunk {
-			off := d.address(r, e*es, major) - sharedStart
+		for e := range chunks {
+			off := d.address(r, 16*e, major) - sharedStart
 			if off < 0 || off+16 > len(mem.data) {
 				o.actor.fault(Bounds, -1, "the descriptor %#x reaches shared offset %d of %d", desc, off, len(mem.data))
 			}
-			o.touch(mem, off, 16, false)
-			data := mem.data[off : off+16]
+			lines.add(off)
+			out = append(out, [16]byte(mem.data[off:]))
+		}
+	}
+	lines.flush()
+	return out
+}
+
+// touchedLines gathers reads of 16 bytes that follow one another within 128 bytes, as swizzling leaves them, for the checkers.
+type touchedLines struct {
+	o      *operation
+	mem    *memory
+	line   int
+	chunks uint // of the line
+}
+
+func (l *touchedLines) add(off int) {
+	if off&15 != 0 {
+		l.o.touch(l.mem, off, 16, false)
+		return
+	}
+	if off>>7 != l.line {
+		l.flush()
+		l.line = off >> 7
+	}
+	l.chunks |= 1 << (off >> 4 & 7)
+}
+
+func (l *touchedLines) flush() {
+	for l.chunks != 0 {
+		first := bits.TrailingZeros(l.chunks)
+		n := bits.TrailingZeros(^(l.chunks >> first))
+		l.o.touch(l.mem, l.line<<7+16*first, 16*n, false)
+		l.chunks &^= (1<<n - 1) << first
+	}
+}
+
+// loadChunks decodes an operand that readShared has read.
+func loadChunks(to *arith.Operand, from [][16]byte, t dtype, rows, k int, major bool) {
+	outer, chunks := operandShape(t, rows, k, major)
+	size := t.bits / 8
+	per := 16 / size
+	for r := range outer {
+		for e := range chunks {
+			data := &from[r*chunks+e]
 			if !major {
-				to.Load(r, e, data)
+				to.Load(r, e*per, data[:])
 				continue
 			}
-			for i := range min(chunk, inner-e) {
-				to.Load(e+i, r, data[i*es:(i+1)*es])
+			for i := range min(per, rows-e*per) {
+				to.Load(e*per+i, r, data[i*size:(i+1)*size])
 			}
 		}
 	}

@@ -234,6 +234,7 @@ func (c *cta) warpDone(w *warp) {
 	c.machine.events++
 	c.machine.progress++
 	w.checkExit()
+	w.settleProducts()
 	c.exiting(w)
 	c.give(w.base)
 	c.left--

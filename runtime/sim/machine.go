@@ -2,8 +2,7 @@ package sim
 
 import (
 	"fmt"
-
-	"moegen/runtime/sim/arith"
+	"sync/atomic"
 )
 
 // Check names a group of checkers that Config.Off can leave out.
@@ -65,13 +64,9 @@ type Machine struct {
 	lastOld   uint64
 	lastMine  uint64
 	lastSet   uint64
-	operands  operands
-}
 
-// operands is room for one product at a time.
-type operands struct {
-	a, b arith.Operand
-	d    [64 * 256]uint32
+	computations []*computation // of products that took effect, not yet begun
+	helpers      atomic.Int32   // goroutines that do such
 }
 
 // New makes a Machine.

@@ -49,7 +49,7 @@ func (m *Machine) abort(e *Error) {
 	for _, w := range m.works {
 		w.done, w.err = true, e
 	}
-	m.works, m.active, m.pending = nil, nil, nil
+	m.works, m.active, m.pending, m.computations = nil, nil, nil, nil
 	m.events++
 	m.settle()
 }
@@ -172,6 +172,7 @@ func (m *Machine) watch(w *warp) {
 
 // hash is of the running activation's registers, predicates and lanes.
 func (w *warp) hash() uint64 {
+	w.settleProducts()
 	h := uint64(w.cur.mask)*31 + uint64(w.cur.pc)
 	mix := func(x uint64) { h = (h ^ x) * 0x9E3779B97F4A7C15; h ^= h >> 29 }
 	for _, r := range w.cur.act.f.regs {

@@ -1,10 +1,6 @@
 package sim
 
-import (
-	"strings"
-
-	"moegen/runtime/sim/arith"
-)
+import "strings"
 
 // A wgmmaForm is a lowered wgmma.mma_async.
 type wgmmaForm struct {
@@ -42,6 +38,7 @@ type product struct {
 	descA   uint64
 	descB   uint64
 	add     bool
+	result  *computation // once it has run
 }
 
 func (p *product) done() bool { return p.op != nil && p.op.done }
@@ -259,7 +256,7 @@ func (c *cta) product(group, n int) *product {
 type warpgroup struct {
 	first int
 	list  []*product
-	last  *operation
+	last  *product
 }
 
 func (w *warp) launchProduct(p *product, group int) {
@@ -274,12 +271,12 @@ func (w *warp) launchProduct(p *product, group int) {
 		}
 	}
 	g := &w.cta.products[group]
-	if g.last != nil && !g.last.done {
-		o.after = []*operation{g.last}
+	if g.last != nil && !g.last.op.done {
+		o.after = []*operation{g.last.op}
 	}
-	g.last = o
-	p.op = o
-	o.write = func() { p.run() }
+	before := g.last
+	g.last, p.op = p, o
+	o.write = func() { p.run(before) }
 	w.cta.grid.counters.TensorOps += int64(2 * 64 * p.form.n * p.form.k)
 	o.start()
 	w.cta.machine.event()
@@ -298,6 +295,7 @@ func (w *warp) waitProducts(n int) bool {
 	}
 	for _, g := range s.closed[:finish] {
 		for _, p := range g {
+			w.cta.machine.await(p.result)
 			w.own(p.form, -1)
 			if w.cta.machine.races {
 				w.actor.join(&p.op.actor.clock, &p.op.actor.proxy)
@@ -307,67 +305,4 @@ func (w *warp) waitProducts(n int) bool {
 	s.closed = s.closed[finish:]
 	s.busy = len(s.closed) > 0 || len(s.open) > 0
 	return true
-}
-
-// run computes the product: operands from shared memory and registers, accumulators in the registers of four warps.
-func (p *product) run() {
-	f := p.form
-	c := p.op.cta
-	ops := &c.machine.operands
-	a, b, d := &ops.a, &ops.b, ops.d[:64*f.n]
-	a.Reset(elemOf(f.elem), 64, f.negA)
-	b.Reset(elemOf(f.elemB), f.n, f.negB)
-	if len(f.a) == 0 {
-		p.loadShared(a, p.descA, 64, f.tranA)
-	} else {
-		p.loadRegisters(a)
-	}
-	p.loadShared(b, p.descB, f.n, f.tranB)
-	for i := range d {
-		d[i] = 0
-	}
-	if p.add {
-		p.accumulators(d, false)
-	}
-	if c.machine.FastMath {
-		arith.MMAFast(d, a, b)
-	} else {
-		arith.MMA(d, a, b)
-	}
-	p.accumulators(d, true)
-}
-
-// accumulators copies between registers and the matrix: lane 4g + q of warp w holds in register i row
-// 16w + g + 8·((i/2) mod 2), column 8·(i/4) + 2q + (i mod 2).
-func (p *product) accumulators(d []uint32, write bool) {
-	f := p.form
-	for wi, regs := range p.regs {
-		v := regs.v
-		for i, r := range f.d {
-			x := (*vec32)(v[r])
-			col := 8*(i/4) + i%2
-			row := 16*wi + 8*(i/2%2)
-			for lane := range x {
-				at := (row+lane/4)*f.n + col + 2*(lane%4)
-				if write {
-					x[lane] = d[at]
-				} else {
-					d[at] = x[lane]
-				}
-			}
-		}
-	}
-}
-
-// loadRegisters reads A from registers: register i of lane 4g + q holds row 16w + g + 8·(i mod 2), word q + 4·(i/2).
-func (p *product) loadRegisters(a *arith.Operand) {
-	per := 4 / elemOf(p.form.elem).Bytes()
-	for wi, regs := range p.regs {
-		for i, r := range p.form.a {
-			x := (*vec32)(regs.v[r])
-			for lane := range x {
-				a.LoadWord(16*wi+lane/4+8*(i%2), per*(lane%4+4*(i/2)), x[lane])
-			}
-		}
-	}
 }
