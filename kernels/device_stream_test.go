@@ -47,6 +47,17 @@ var streamOps = []deviceOp{
 			overRoutes(func(r deviceRoute) deviceCase {
 				return unpermuteCase(r, false, false)
 			})...)},
+	{op: "unpermute_wgrad", results: []deviceTolerance{{0, 20 * 0x1p-24, "a chain of ten float32 sums along a lane's elements and over lanes"}},
+		magnitude: termSums, cases: overRoutes(func(r deviceRoute) deviceCase {
+			dy, x := normalRows(1, 1, r.tokenMatrix(ir.BF16, 72), r.known), normalRows(2, 1, r.matrix(72), r.count)
+			return deviceCase{"", chosen(r), []operand{dy, x, r.offsets, r.pairs, r.slots}}
+		})},
+	{op: "swiglu_unpermute_grad", results: []deviceTolerance{swigluTolerance, swigluTolerance,
+		{0, 0x1p-17, "float32 sums of a row's terms, and the sigmoid's rounding of each, of the size of the sums"}},
+		cases: overRoutes(func(r deviceRoute) deviceCase {
+			gu, da := normalRows(1, 2, r.matrix(2*24), r.count), normalRows(2, 1, r.matrix(24), r.count)
+			return deviceCase{"", chosen(r), []operand{gu, da, normalRows(3, 0.5, r.tokenMatrix(ir.F32, r.topK), r.known), r.offsets, r.pairs}}
+		})},
 }
 
 var swigluTolerance = deviceTolerance{bf16Rounding, 0x1p-20, "one rounding; a dozen float32 ones and those of the sigmoid, of terms near the root mean square"}

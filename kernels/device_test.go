@@ -422,7 +422,7 @@ var unbound = []string{
 	"embedding_grad", "grouped_linear", "grouped_linear_dgrad", "grouped_linear_wgrad", "linear",
 	"linear_cross_entropy", "linear_cross_entropy_eval", "linear_dgrad", "linear_wgrad", "qk_norm_rope",
 	"qk_norm_rope_grad", "rms_norm", "rms_norm_grad", "route", "router", "router_grad", "router_stats",
-	"router_stats_grad", "slice_rows", "sum_squares", "swiglu_unpermute_grad",
+	"router_stats_grad", "slice_rows", "sum_squares",
 }
 
 // Every operation of a model's programs on one rank has a kernel of the h100 target.

@@ -13,7 +13,9 @@ var families = []Family{
 	rmsNormGradFamily,
 	sumSquaresFamily,
 	swigluFamily,
+	swigluUnpermuteFamily,
 	unpermuteFamily,
+	unpermuteWGradFamily,
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
@@ -36,6 +38,8 @@ var kernels = []*Kernel{
 	sumSquares,
 	swiglu,
 	swigluGrad,
+	swigluUnpermuteGrad,
 	unpermute,
 	unpermuteGrad,
+	unpermuteWGrad,
 }
