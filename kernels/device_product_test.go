@@ -49,6 +49,17 @@ var productOps = []deviceOp{
 			{"gathered", topK(r.topK), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, out), r.known), w, r.offsets, r.pairs}},
 		}
 	})},
+	{op: "grouped_linear_wgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
+		dy, x := normalRows(1, 1, r.matrix(out), r.count), normalRows(2, 1, r.matrix(in), r.count)
+		dyT, xT := normalRows(1, 1, r.tokenMatrix(ir.BF16, out), r.known), normalRows(2, 1, r.tokenMatrix(ir.BF16, in), r.known)
+		grad := normals(3, 3, ir.Fixed(ir.BF16, r.experts(), out, in))
+		return []deviceCase{
+			{"rows", topK(0), []operand{dy, x, r.offsets, {}, {}, {}, {}}},
+			{"gathered x, first", topK(r.topK), []operand{dy, xT, r.offsets, {}, r.pairs, grad, stepRecord(false)}},
+			{"gathered x, accumulated", topK(r.topK), []operand{dy, xT, r.offsets, {}, r.pairs, grad, stepRecord(true)}},
+			{"gathered dy, accumulated", topK(r.topK), []operand{dyT, x, r.offsets, r.pairs, {}, grad, stepRecord(true)}},
+		}
+	})},
 }
 
 func topK(k int) ir.Attrs { return ir.Attrs{{Key: "top_k", Value: k}} }

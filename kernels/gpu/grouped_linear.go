@@ -58,3 +58,35 @@ var (
 	groupedLinear      = groupedRows("grouped_linear", NT)
 	groupedLinearDGrad = groupedRows("grouped_linear_dgrad", NN)
 )
+
+// steps returns the launches of a weight gradient whose rows are expected to be so many.
+func (p weightGradient) steps(expected int) []Step {
+	configs, _ := GroupedWGradConfigs(p.GroupedWGradDesc, expected)
+	if len(configs) == 0 {
+		panic("BUG: no kernel for a grouped weight gradient")
+	}
+	c := configs[0]
+	return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGroupedWGrad(m, p.GroupedWGradDesc, c) }}}
+}
+
+// groupedLinearWGrad has operands dy, x, offsets, pairs of dy, pairs of x, gradient and record.
+var groupedLinearWGrad = &Kernel{
+	Name: "grouped_wgrad", Op: "grouped_linear_wgrad",
+	Shares: [][2]int{{0, 5}},
+	Covers: func(n *ir.Node) bool {
+		dw := n.Out[0].Type
+		return dw.DType == ir.BF16 && dw.Dim(1)%8 == 0 && dw.Dim(2)%8 == 0 && dw.Elements() > 0
+	},
+	Steps: func(l *ir.Launch) []Step {
+		dw, rows := l.Out[0].Type, l.In[0].Type.Shape[0]
+		d := GroupedWGradDesc{Experts: dw.Dim(0), M: dw.Dim(1), N: dw.Dim(2), Accumulate: l.In[5] != nil}
+		if l.In[4] != nil {
+			d.TopKB, rows = l.Attrs.Int("top_k"), l.In[4].Type.Shape[0]
+		}
+		if l.In[3] != nil {
+			d.TopKA, rows = l.Attrs.Int("top_k"), l.In[3].Type.Shape[0]
+		}
+		return weightGradient{d, l.In[0].Type.Dim(0), l.In[1].Type.Dim(0), Place(In(0)), Place(In(1)), Place(In(2)),
+			Place(In(3)), Place(In(4)), Place(Out(0)), Place(In(6))}.steps(expected(rows))
+	},
+}

@@ -44,3 +44,35 @@ func (w GroupWalk) Each(k *ptx.Kernel, body func(GroupTile)) {
 		k.To(tile).Add(tile, step)
 	})
 }
+
+// MatrixWalk visits the tiles of a product that is ragged along k: every group has a whole matrix, and the values along
+// k from Offsets[g] to Offsets[g+1]. Tiles are numbered group by group, down the rows and then along the columns.
+type MatrixWalk struct {
+	BlockM, BlockN int
+	Groups         int
+	TilesM, TilesN int
+	Offsets        ptx.Reg // int32 [Groups+1] in global memory, not falling
+}
+
+// MatrixTile is a tile: its group, its place in the matrix, and the values along k: Slots slots, one even if there are no
+// values.
+type MatrixTile struct {
+	Group, Row, Col   ptx.Reg
+	First, End, Slots ptx.Reg
+}
+
+// Each runs body for each of this block's tiles.
+func (w MatrixWalk) Each(k *ptx.Kernel, body func(MatrixTile)) {
+	per := w.TilesM * w.TilesN
+	k.For("tile", k.Read(ptx.CtaIDX), w.Groups*per, k.Read(ptx.NCtaIDX), func(number ptx.Reg) {
+		var t MatrixTile
+		t.Group = k.Div(number, per)
+		inside := k.Sub(number, k.Mul(t.Group, per))
+		col := k.Div(inside, w.TilesM)
+		t.Row, t.Col = k.Mul(k.Sub(inside, k.Mul(col, w.TilesM)), w.BlockM), k.Mul(col, w.BlockN)
+		at := k.MadWide(t.Group, 4, w.Offsets)
+		t.First, t.End = k.Ld(ptx.Global, ptx.U32, at.At(0)), k.Ld(ptx.Global, ptx.U32, at.At(4))
+		t.Slots = k.Max(k.Shr(k.Add(k.Sub(t.End, t.First), Depth-1), log2(Depth)), 1)
+		body(t)
+	})
+}
