@@ -106,10 +106,11 @@ type Result struct {
 	Device    string     `json:"device"`
 	Failure   *Failure   `json:"failure,omitempty"`
 	Worst     *Worst     `json:"worst,omitempty"`
-	Schedules int        `json:"schedules"`   // that were run
-	Moved     int64      `json:"bytes_moved"` // to and from global memory in the first schedule; 0 on a GPU
-	Floor     int64      `json:"bytes_floor"` // what the computation cannot do without
-	Conflicts int64      `json:"conflicts"`   // passes over the banks of shared memory beyond the least
+	Sum       string     `json:"sha256,omitempty"` // of the outputs, in hexadecimal; "" of a case that did not run
+	Schedules int        `json:"schedules"`        // that were run
+	Moved     int64      `json:"bytes_moved"`      // to and from global memory in the first schedule; 0 on a GPU
+	Floor     int64      `json:"bytes_floor"`      // what the computation cannot do without
+	Conflicts int64      `json:"conflicts"`        // passes over the banks of shared memory beyond the least
 	Assembly  []Assembly `json:"ptxas,omitempty"`
 }
 

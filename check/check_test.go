@@ -44,18 +44,18 @@ func TestDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := RunGPU(devices[0], items[0], "", Options{Seeds: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := runOne(t, devices[0], items[0])
 	if !r.OK() || r.Worst == nil {
 		t.Errorf("%+v, worst %+v", r.Failure, r.Worst)
+	}
+	if simulated := Run(items[0], "", Options{Seeds: 1}); r.Sum == "" || r.Sum != simulated.Sum {
+		t.Errorf("outputs of sum %q, in the simulator %q", r.Sum, simulated.Sum)
 	}
 	timing, err := Bench(smallCache{devices[0]}, items[0], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if timing.Failure != nil || timing.Runs != 1 || timing.Copies < 2 {
+	if timing.Failure != nil || timing.Runs != timing.Copies || timing.Copies < 2 {
 		t.Errorf("%+v", timing)
 	}
 	beyond := items[0]
@@ -65,11 +65,41 @@ func TestDevice(t *testing.T) {
 			b.Len -= 8
 		}
 	}
-	if r, err = RunGPU(devices[0], Item{"rmsnorm", large(beyond.Case)}, "", Options{Seeds: 1}); err != nil {
-		t.Fatal(err)
-	}
+	r = runOne(t, devices[0], Item{"rmsnorm", large(beyond.Case)})
 	if r.OK() || r.Failure.Check != Untouched {
 		t.Errorf("a buffer that is too short: %+v", r.Failure)
+	}
+}
+
+// runOne checks a case on a device.
+func runOne(t *testing.T, device driver.Device, item Item) (r *Result) {
+	t.Helper()
+	done := func(x *Result) { r = x }
+	if err := RunGPU(t.Context(), device, []Item{item}, []string{""}, Options{Seeds: 1}, done); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The sample of a large output has its corners, its beginning and its end, each element once and in order, in whole rows
+// where rows share work.
+func TestSample(t *testing.T) {
+	const rows, cols = 1000, 512
+	for _, row := range []int{0, cols} {
+		o := gpu.Output{Buffer: "c", Row: row, Corners: func() []int { return []int{77777, 5, 99999} }}
+		p := &program{Case: gpu.Case{Large: true, Buffers: []gpu.Buffer{{Name: "c", Len: rows * cols}}}}
+		list := p.elements(o)
+		if !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) {
+			t.Error("not in order, or twice")
+		}
+		for _, want := range []int{0, 5, 77777, 99999, rows*cols - 1} {
+			if _, ok := slices.BinarySearch(list, want); !ok {
+				t.Errorf("rows of %d: element %d is not looked at", row, want)
+			}
+		}
+		if len(list) < 100 || len(list) > rows*cols/4 || row > 0 && len(list)%row != 0 {
+			t.Errorf("rows of %d: %d elements", row, len(list))
+		}
 	}
 }
 

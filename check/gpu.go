@@ -2,44 +2,92 @@ package check
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"sync"
 
 	"moegen/runtime/driver"
 )
 
-// RunGPU checks a case on a GPU: outputs against the truth, memory around the buffers untouched and, unless the case is
-// for a GPU only, the bits of the simulator under all checkers. The calling thread is bound to the device. An error means
-// that the GPU has failed: nothing more can run in this process.
-func RunGPU(device driver.Device, item Item, text string, o Options) (*Result, error) {
-	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "gpu", Floor: item.Case.Floor.Bytes}
-	p, failure := build(item, text)
-	var simulated memory
-	if failure == nil && !item.Case.Large {
-		simulated, failure = r.simulate(p, o.Seeds, o.config)
+// RunGPU checks cases on a GPU, one after the other, and hands each result over as soon as it is there: outputs against the
+// truth, memory around the buffers untouched and, unless a case is for a GPU only, the bits of the simulator under all
+// checkers. The simulator works ahead on the cores. texts replace what the cases emit where they are not empty. The calling
+// thread is bound to the device. An error means that the context has ended, or that the GPU has failed: nothing more can run
+// in this process.
+func RunGPU(ctx context.Context, device driver.Device, items []Item, texts []string, o Options, done func(*Result)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	runs := make([]*gpuRun, len(items))
+	for i, item := range items {
+		r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "gpu", Floor: item.Case.Floor.Bytes}
+		runs[i] = &gpuRun{Result: r, ready: make(chan struct{})}
 	}
-	if failure == nil {
-		var err error
-		if failure, err = r.execute(device, p, simulated); err != nil {
-			return nil, err
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	next := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range next {
+				runs[i].prepare(items[i], texts[i], o)
+			}
+		})
+	}
+	workers.Go(func() {
+		defer close(next)
+		for i := range items {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for i, r := range runs {
+		select {
+		case <-r.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if r.Failure == nil {
+			var err error
+			if r.Failure, err = r.execute(device); err != nil {
+				return fmt.Errorf("%s %s: %w", r.Kernel, r.Case, err)
+			}
+		}
+		done(r.Result)
+		runs[i] = nil // and its memory
+	}
+	return nil
+}
+
+// gpuRun is a case on its way: what needs no GPU is done when ready is closed.
+type gpuRun struct {
+	*Result
+	program   *program
+	simulated memory // what the outputs must be, bit by bit; nil of a large case
+	ready     chan struct{}
+}
+
+func (r *gpuRun) prepare(item Item, text string, o Options) {
+	defer close(r.ready)
+	if r.program, r.Failure = build(item, text); r.Failure != nil {
+		return
+	}
+	if !item.Case.Large {
+		if r.simulated, r.Failure = r.simulate(r.program, o.Seeds, o.config); r.Failure != nil {
+			return
 		}
 	}
-	if failure == nil {
-		failure = r.assemble(p.text, o.Assembler)
-	}
-	r.Failure = failure
-	return r, nil
+	r.Failure = r.assemble(r.program.text, o.Assembler)
 }
 
 // execute runs the case once on the GPU.
-func (r *Result) execute(device driver.Device, p *program, simulated memory) (*Failure, error) {
+func (r *gpuRun) execute(device driver.Device) (*Failure, error) {
+	p := r.program
 	run, failure, err := p.load(device, 1)
-	if run != nil {
-		defer run.free()
-	}
-	if failure != nil || err != nil {
-		return failure, err
-	}
-	before, failure, err := run.read(0)
+	defer run.free()
 	if failure != nil || err != nil {
 		return failure, err
 	}
@@ -55,11 +103,12 @@ func (r *Result) execute(device driver.Device, p *program, simulated memory) (*F
 	if failure != nil || err != nil {
 		return failure, err
 	}
-	if r.Worst, failure = p.compare(before, after); failure != nil {
+	r.Sum = p.sum(after)
+	if r.Worst, failure = p.compare(run.before, after); failure != nil {
 		return failure, nil
 	}
-	if simulated != nil {
-		if where := p.differ(simulated, after); where != "" {
+	if r.simulated != nil {
+		if where := p.differ(r.simulated, after); where != "" {
 			return &Failure{Check: Simulator, Message: where + " in the simulator and on the GPU"}, nil
 		}
 	}
@@ -86,6 +135,8 @@ type loaded struct {
 	device   driver.Device
 	module   driver.Module
 	stream   driver.Stream
+	filled   memory          // what the buffers hold before a launch, guards included
+	before   memory          // the same without them
 	arenas   [][]driver.Addr // of each copy and buffer, guards included
 	launches [][]driver.Launch
 }
@@ -125,22 +176,32 @@ func (l *loaded) free() {
 
 // fill allocates one copy of the buffers and writes their contents.
 func (l *loaded) fill() error {
+	if l.filled == nil {
+		l.contents()
+	}
 	l.arenas = append(l.arenas, nil)
 	arena := &l.arenas[len(l.arenas)-1]
-	for _, b := range l.Buffers {
-		size := b.Len * b.Elem.Bytes()
-		at, err := l.device.Alloc(int64(size + 2*guard))
+	for _, data := range l.filled {
+		at, err := l.device.Alloc(int64(len(data)))
 		if err != nil {
 			return err
 		}
 		*arena = append(*arena, at)
-		data := bytes.Repeat([]byte{unknown}, size+2*guard)
-		copy(data[guard:], b.Bytes())
 		if err := l.device.Write(at, data); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// contents makes what the buffers hold before a launch.
+func (l *loaded) contents() {
+	for _, b := range l.Buffers {
+		size := b.Len * b.Elem.Bytes()
+		data := bytes.Repeat([]byte{unknown}, size+2*guard)
+		copy(data[guard:], b.Bytes())
+		l.filled, l.before = append(l.filled, data), append(l.before, data[guard:guard+size])
+	}
 }
 
 // prepare makes the launches of a copy.
@@ -155,7 +216,7 @@ func (l *loaded) prepare(n int) error {
 	}
 	encode := func(t *driver.Tensor) (driver.TensorMap, error) { return l.device.TensorMap(t) }
 	var list []driver.Launch
-	for i, g := range l.grids {
+	for _, g := range l.grids {
 		f, err := l.device.Function(l.module, g.Entry, g.Shared)
 		if err != nil {
 			return err
@@ -165,7 +226,7 @@ func (l *loaded) prepare(n int) error {
 			return err
 		}
 		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, f.Resident(l.device.Info(), g.Threads))), 1, 1},
-			Block: driver.Dim{uint32(g.Threads), 1, 1}, Overlap: g.Dependent && i > 0, Params: params}
+			Block: driver.Dim{uint32(g.Threads), 1, 1}, Overlap: g.Dependent, Params: params}
 		if g.Cluster > 1 {
 			launch.Cluster = driver.Dim{uint32(g.Cluster), 1, 1}
 		}

@@ -27,6 +27,7 @@ func (r *Result) simulate(p *program, seeds int, config sim.Config) (memory, *Fa
 		}
 		if first == nil {
 			first = after
+			r.Sum = p.sum(after)
 			r.count(run.counters)
 			var failure *Failure
 			if r.Worst, failure = p.compare(before, after); failure != nil {

@@ -25,10 +25,11 @@ func benchKernelsCommand() *cobra.Command {
 		Use:   "bench-kernels [KERNEL]... [flags]",
 		Short: "Time GPU kernels at the shapes of real models",
 		Long: `Time the large cases of kernels on the first GPU of this machine. A time is the median of nine bursts of some 20 ms,
-taken by events; least and most are the fastest and the slowest burst. The runs of a burst go round copies of the
+launched from graphs; least and most are the fastest and the slowest burst. The runs of a burst go round copies of the
 buffers, together three times as large as the L2 cache, so that none finds its inputs there. TFLOP/s and TB/s count what
-the computation cannot do without, not what the kernel does; share is of what this kind of GPU was measured to reach, in
-matrix products or in a copy, whichever bounds the case.
+the computation cannot do without, not what the kernel does; copy is the rate of a copy that moves as many bytes, timed in
+the same way; share is of what this kind of GPU was measured to reach, in matrix products or in a large copy, whichever
+bounds the case.
 
 Exit status: 0 all were timed; 1 the GPU refused a kernel; 2 the command line is not usable; 3 there is no usable GPU.`,
 		RunE: func(cmd *cobra.Command, kernels []string) error {
@@ -127,20 +128,23 @@ func (r *benchReport) print(w io.Writer) error {
 		fmt.Fprintf(w, "ceilings: %.0f TFLOP/s, %.2f TB/s\n", r.Ceiling.TFLOPs, r.Ceiling.TBs)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "kernel\tcase\tµs\tleast\tmost\tTFLOP/s\tTB/s\tshare\t")
+	fmt.Fprintln(t, "kernel\tcase\tµs\tleast\tmost\tTFLOP/s\tTB/s\tcopy\tshare\t")
 	for _, x := range r.Timings {
 		if x.Failure != nil {
-			fmt.Fprintf(t, "%s\t%s\tFAILED\t\t\t\t\t\t\n", x.Kernel, x.Case)
+			fmt.Fprintf(t, "%s\t%s\tFAILED\t\t\t\t\t\t\t\n", x.Kernel, x.Case)
 			continue
 		}
-		flops, share := "-", "-"
+		flops, copied, share := "-", "-", "-"
 		if x.TFLOPs > 0 {
 			flops = fmt.Sprintf("%.0f", x.TFLOPs)
+		}
+		if x.Copy > 0 {
+			copied = fmt.Sprintf("%.3f", x.Copy)
 		}
 		if x.Share > 0 {
 			share = fmt.Sprintf("%.1f %%", 100*x.Share)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%.3f\t%s\t\n", x.Kernel, x.Case, x.Median, x.Least, x.Most, flops, x.TBs, share)
+		fmt.Fprintf(t, "%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%.3f\t%s\t%s\t\n", x.Kernel, x.Case, x.Median, x.Least, x.Most, flops, x.TBs, copied, share)
 	}
 	if err := t.Flush(); err != nil {
 		return err

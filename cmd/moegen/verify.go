@@ -26,7 +26,7 @@ barriers, undefined registers and memory, accesses out of bounds or misaligned, 
 run with another number of blocks in every schedule, and all outputs must have the same bits. Where a ptxas is found
 (--ptxas, MOEGEN_PTXAS, CUDA_HOME, PATH) the text goes through it as well: it must spill nothing and serialise no wgmma.
 
-The table has a line for each case:
+The table has a line for each case, printed as the case ends:
   error      how far the worst element is from the reference, in units of its tolerance: up to 1 is right
   checks     ok, or the first check that failed; what it found stands below the table
   moved      bytes to and from global memory, and how many times the least that the computation needs
@@ -37,6 +37,10 @@ Examples:
   moegen verify gemm --emit texts        # write the PTX of the GEMM's cases, to be edited by hand
   moegen verify gemm --from texts        # verify it after that
   moegen verify rmsnorm --device gpu     # on the GPU of this machine
+
+On a GPU the outputs of a case must have the bits that the simulator gives; of a large case, which the simulator would take
+minutes for, a sample is held against the reference: corners of tiles, beginning, end and a few thousand elements between.
+--json gives the SHA-256 of the outputs of every case.
 
 Exit status: 0 all is well; 1 a check failed; 2 the command line or a file is not usable; 3 there is no usable GPU.`
 
@@ -96,63 +100,65 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 		return err
 	}
 	options := check.Options{Seeds: v.seeds, Assembler: tools}
-	report := &verifyReport{Device: v.device, Seeds: v.seeds, NoAssembler: noTool}
+	report := &verifyReport{Device: v.device, Seeds: v.seeds, NoAssembler: noTool, from: v.from, json: v.json, w: cmd.OutOrStdout()}
 	if v.device == "gpu" {
 		err = onGPU(func(d driver.Driver, g driver.Device) error {
 			report.GPU = check.GPUName(d, g)
-			for i, item := range items {
-				if err := cmd.Context().Err(); err != nil {
-					return failure{err}
-				}
-				r, err := check.RunGPU(g, item, texts[i], options)
-				if err != nil {
-					return fmt.Errorf("%s %s: %w", item.Kernel, item.Case.Name, err)
-				}
-				report.Results = append(report.Results, r)
-			}
-			return nil
+			report.begin(items)
+			return check.RunGPU(cmd.Context(), g, items, texts, options, report.add)
 		})
 	} else {
-		report.Results, err = simulateAll(cmd.Context(), items, texts, options)
+		report.begin(items)
+		err = simulateAll(cmd.Context(), items, texts, options, report.add)
+	}
+	if cmd.Context().Err() != nil {
+		return failure{cmd.Context().Err()}
 	}
 	if err != nil {
 		return err
 	}
-	if v.json {
-		err = printJSON(cmd.OutOrStdout(), report)
-	} else {
-		err = report.print(cmd.OutOrStdout(), v.from)
-	}
-	if err != nil {
+	if err := report.end(); err != nil {
 		return failure{err}
 	}
 	return report.verdict()
 }
 
-// simulateAll runs the cases in the simulator, one on each core at a time.
-func simulateAll(ctx context.Context, items []check.Item, texts []string, o check.Options) ([]*check.Result, error) {
-	results := make([]*check.Result, len(items))
+// simulateAll runs the cases in the simulator, one on each core at a time, and hands the results over in order, each as
+// soon as it and those before it are there.
+func simulateAll(ctx context.Context, items []check.Item, texts []string, o check.Options, done func(*check.Result)) error {
+	results := make([]chan *check.Result, len(items))
+	for i := range results {
+		results[i] = make(chan *check.Result, 1)
+	}
 	next := make(chan int)
 	var workers sync.WaitGroup
+	defer workers.Wait()
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = check.Run(items[i], texts[i], o)
+				results[i] <- check.Run(items[i], texts[i], o)
 			}
 		})
 	}
-	for i := range items {
-		if ctx.Err() != nil {
-			break
+	workers.Go(func() {
+		defer close(next)
+		for i := range items {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
 		}
-		next <- i
+	})
+	for _, r := range results {
+		select {
+		case r := <-r:
+			done(r)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	close(next)
-	workers.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, failure{err}
-	}
-	return results, nil
+	return nil
 }
 
 // findAssembler returns the assemblers to use, or why there is none.

@@ -1,27 +1,33 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"moegen/check"
 )
 
-// verifyReport is what moegen verify found, and the JSON that it prints.
+// verifyReport is what moegen verify found, printed as it comes: a table, or a JSON document.
 type verifyReport struct {
-	Device      string          `json:"device"`
-	GPU         string          `json:"gpu,omitempty"` // and its driver
-	Seeds       int             `json:"schedules"`
-	NoAssembler string          `json:"no_ptxas,omitempty"` // why no text was assembled
-	Results     []*check.Result `json:"results"`
+	Device      string `json:"device"`
+	GPU         string `json:"gpu,omitempty"` // and its driver
+	Seeds       int    `json:"schedules"`
+	NoAssembler string `json:"no_ptxas,omitempty"` // why no text was assembled
+
+	results []*check.Result
+	from    string // the folder that the texts are from
+	json    bool
+	w       io.Writer
+	err     error  // the first of writing
+	row     string // the format of a line of the table
 }
 
 func (r *verifyReport) failed() int {
 	n := 0
-	for _, x := range r.Results {
+	for _, x := range r.results {
 		if !x.OK() {
 			n++
 		}
@@ -31,43 +37,80 @@ func (r *verifyReport) failed() int {
 
 func (r *verifyReport) verdict() error {
 	if n := r.failed(); n > 0 {
-		return failure{fmt.Errorf("%d of %d cases failed", n, len(r.Results))}
+		return failure{fmt.Errorf("%d of %d cases failed", n, len(r.results))}
 	}
 	return nil
 }
 
-// print writes the table, then what was found; from is the folder that the texts are from.
-func (r *verifyReport) print(w io.Writer, from string) error {
-	if r.GPU != "" {
-		fmt.Fprintln(w, r.GPU)
+// write keeps the first error.
+func (r *verifyReport) write(format string, args ...any) {
+	if r.err == nil {
+		_, r.err = fmt.Fprintf(r.w, format, args...)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	head := "kernel\tcase\terror\tchecks\tmoved\tconflicts"
-	if r.NoAssembler == "" {
-		head += "\tregisters\tspills\twgmma"
-	}
-	fmt.Fprintln(t, head)
-	for _, x := range r.Results {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s", x.Kernel, x.Case, errorOf(x), checksOf(x), movedOf(x), conflictsOf(x))
-		if r.NoAssembler == "" {
-			fmt.Fprintf(t, "\t%s", assemblyOf(x))
+}
+
+// begin prints what stands above the results of the cases.
+func (r *verifyReport) begin(items []check.Item) {
+	if r.json {
+		head, err := json.Marshal(r)
+		if err != nil {
+			panic("BUG: " + err.Error())
 		}
-		fmt.Fprintln(t)
+		r.write("%s,\"results\":[", head[:len(head)-1])
+		return
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	if r.GPU != "" {
+		r.write("%s\n", r.GPU)
 	}
-	var b strings.Builder
-	for _, x := range r.Results {
+	kernel, name := len("kernel"), len("case")
+	for _, item := range items {
+		kernel, name = max(kernel, len(item.Kernel)), max(name, len(item.Case.Name))
+	}
+	r.row = fmt.Sprintf("%%-%ds  %%-%ds  %%7s  %%-16s  %%-22s  %%9s", kernel, name)
+	r.write(r.row, "kernel", "case", "error", "checks", "moved", "conflicts")
+	if r.NoAssembler == "" {
+		r.write("  registers  spills  wgmma")
+	}
+	r.write("\n")
+}
+
+// add prints the result of a case.
+func (r *verifyReport) add(x *check.Result) {
+	r.results = append(r.results, x)
+	if r.json {
+		line, err := json.Marshal(x)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		if len(r.results) > 1 {
+			r.write(",")
+		}
+		r.write("\n%s", line)
+		return
+	}
+	r.write(r.row, x.Kernel, x.Case, errorOf(x), checksOf(x), movedOf(x), conflictsOf(x))
+	if r.NoAssembler == "" {
+		registers, spills, wgmma := assemblyOf(x)
+		r.write("  %9s  %6s  %s", registers, spills, wgmma)
+	}
+	r.write("\n")
+}
+
+// end prints what was found.
+func (r *verifyReport) end() error {
+	if r.json {
+		r.write("\n]}\n")
+		return r.err
+	}
+	for _, x := range r.results {
 		if !x.OK() {
-			b.WriteString("\n" + foundIn(x, from))
+			r.write("\n%s", foundIn(x, r.from))
 		}
 	}
 	if r.NoAssembler != "" {
-		fmt.Fprintf(&b, "\nnot assembled: %s\n", r.NoAssembler)
+		r.write("\nnot assembled: %s\n", r.NoAssembler)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return r.err
 }
 
 // foundIn describes a failure: what is wrong, and where in the text.
@@ -126,19 +169,19 @@ func conflictsOf(x *check.Result) string {
 }
 
 // assemblyOf gives the most registers and spills of any kernel under any assembler.
-func assemblyOf(x *check.Result) string {
+func assemblyOf(x *check.Result) (registers, spills, wgmma string) {
 	if len(x.Assembly) == 0 {
-		return "-\t-\t-"
+		return "-", "-", "-"
 	}
-	registers, spills, wgmma := 0, 0, "ok"
+	most, spilled, how := 0, 0, "ok"
 	for _, a := range x.Assembly {
-		registers, spills = max(registers, a.Registers), max(spills, a.Spills)
+		most, spilled = max(most, a.Registers), max(spilled, a.Spills)
 		if len(a.Notes) > 0 {
-			wgmma = "see below"
+			how = "see below"
 			if strings.Contains(strings.Join(a.Notes, " "), "serializ") {
-				wgmma = "serialised"
+				how = "serialised"
 			}
 		}
 	}
-	return fmt.Sprintf("%d\t%d\t%s", registers, spills, wgmma)
+	return fmt.Sprint(most), fmt.Sprint(spilled), how
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"runtime"
+	"sync"
 
 	"moegen/kernels/ptx"
 )
@@ -14,7 +16,8 @@ type Buffer struct {
 	Name string
 	Elem ptx.Type // BF16, F32, F64 or S32
 	Len  int      // elements
-	// At gives element i before the first launch; nil: nothing was ever written there, and nobody may read it.
+	// At gives element i before the first launch; nil: nothing was ever written there, and nobody may read it. It is
+	// called by several goroutines.
 	At func(i int) float64
 }
 
@@ -24,7 +27,18 @@ func (b Buffer) Bytes() []byte {
 		return nil
 	}
 	out := make([]byte, b.Len*b.Elem.Bytes())
-	for i := range b.Len {
+	var workers sync.WaitGroup
+	share := max(b.Len/runtime.GOMAXPROCS(0)+1, 1<<16)
+	for from := 0; from < b.Len; from += share {
+		workers.Go(func() { b.encode(out, from, min(from+share, b.Len)) })
+	}
+	workers.Wait()
+	return out
+}
+
+// encode writes elements from up to to.
+func (b Buffer) encode(out []byte, from, to int) {
+	for i := from; i < to; i++ {
 		switch v := encode(b.Elem, b.At(i)); b.Elem.Bytes() {
 		case 2:
 			binary.LittleEndian.PutUint16(out[2*i:], uint16(v))
@@ -34,7 +48,6 @@ func (b Buffer) Bytes() []byte {
 			binary.LittleEndian.PutUint64(out[8*i:], v)
 		}
 	}
-	return out
 }
 
 // Value returns element i of bytes that a device holds for the buffer.
@@ -111,9 +124,13 @@ type Output struct {
 	Buffer string
 	// Want returns the true value of element i, from the inputs as they are stored and the rounding points that the
 	// kernel states, and the magnitude of what it was summed from (Σ|a·b| of a product). ok is false for elements
-	// that nobody writes, or anybody if Open is set. It may remember the row of the last call: calls come from one
-	// goroutine, best in order.
+	// that nobody writes, or anybody if Open is set. It is called by several goroutines, each best in order.
 	Want func(i int) (value, magnitude float64, ok bool)
+	// Row is how many elements in a row share most of the work of Want, so that a sample of a large output takes all of
+	// them; 0: each is on its own.
+	Row int
+	// Corners lists elements that a sample takes in any case: where tiles begin and end; nil: none.
+	Corners func() []int
 	// A result may differ by Rel·|value| + Acc·magnitude.
 	Rel, Acc float64
 	Why      string // the arithmetic behind Rel and Acc
@@ -121,13 +138,9 @@ type Output struct {
 	Open bool
 }
 
-// Miss is by how many tolerances a result differs from the truth: up to 1 it is right. A value that is not a number is
-// infinitely wrong.
-func (o Output) Miss(got float64, i int) float64 {
-	want, magnitude, ok := o.Want(i)
-	if !ok {
-		return 0
-	}
+// Miss is by how many tolerances a result differs from what Want returns: up to 1 it is right. A result that is not a
+// number is infinitely wrong.
+func (o Output) Miss(got, want, magnitude float64) float64 {
 	if math.IsNaN(got) || math.IsInf(got, 0) {
 		return math.Inf(1)
 	}

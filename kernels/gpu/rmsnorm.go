@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"moegen/kernels/ptx"
 )
@@ -228,7 +229,7 @@ func rmsNormCase(rows, dim int, c RMSNormConfig) Case {
 		Launches: []Launch{{Entry: c.Name(d), Grid: (rows + c.Rows() - 1) / c.Rows(),
 			Args: []Arg{Place("x"), Place("w"), Place("y"), Place("rstd"), U32(rows)}}},
 		Outputs: []Output{
-			{Buffer: "y", Rel: 1.01 * 0x1p-7, Why: "two roundings to bf16, 2^-8 each; float32's are 2^-14 of that",
+			{Buffer: "y", Row: dim, Rel: 1.01 * 0x1p-7, Why: "two roundings to bf16, 2^-8 each; float32's are 2^-14 of that",
 				Want: func(i int) (float64, float64, bool) { return w(i%dim) * x(i) * rstd(i/dim), 0, true }},
 			{Buffer: "rstd", Rel: rstdRel(dim), Why: "rsqrt.approx 2^-22.9, half the relative error of a sum of D squares, each addition 2^-24",
 				Want: func(i int) (float64, float64, bool) { return rstd(i), 0, true }},
@@ -249,13 +250,20 @@ func rstdOf(x func(int) float64, row int, d RMSNormDesc) float64 {
 	return 1 / math.Sqrt(sum/float64(d.Dim)+d.Eps)
 }
 
-// rowCache keeps the last value of a function of rows: elements are asked for row by row.
+// rowCache remembers values of a function of rows: elements are asked for row by row, by several goroutines.
 func rowCache[T any](f func(row int) T) func(row int) T {
-	last, value := -1, *new(T)
+	type entry struct {
+		row   int
+		value T
+	}
+	var slots [64]atomic.Pointer[entry]
 	return func(row int) T {
-		if row != last {
-			last, value = row, f(row)
+		slot := &slots[row%len(slots)]
+		e := slot.Load()
+		if e == nil || e.row != row {
+			e = &entry{row, f(row)}
+			slot.Store(e)
 		}
-		return value
+		return e.value
 	}
 }

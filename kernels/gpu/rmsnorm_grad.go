@@ -289,7 +289,7 @@ func rmsNormGradCase(rows, dim int, c RMSNormGradConfig) Case {
 			{Entry: c.SumName(d), Grid: c.SumGrid(d), Dependent: true, Args: []Arg{Place("partial"), Place("dw")}},
 		},
 		Outputs: []Output{
-			{Buffer: "dx", Rel: 1.01 * 0x1p-8, Acc: 0x1p-22, Why: "one rounding to bf16; float32's of four factors and of the additions behind the mean",
+			{Buffer: "dx", Row: dim, Rel: 1.01 * 0x1p-8, Acc: 0x1p-22, Why: "one rounding to bf16; float32's of four factors and of the additions behind the mean",
 				Want: func(i int) (float64, float64, bool) {
 					t := i / dim
 					n, c := x(i)*given(t), mean(t)
