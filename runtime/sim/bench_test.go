@@ -80,3 +80,53 @@ func BenchmarkNormalisation(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkLaunches is a queue of 256 launches of 8 blocks, a row a block: what a launch and a block cost.
+func BenchmarkLaunches(b *testing.B) {
+	mod := kernel(b, "rmsnorm")
+	r := rand.New(rand.NewSource(1))
+	const rows, dim, launches = 8, 2048, 256
+	_, x := bf16s(r, rows*dim)
+	_, w := bf16s(r, dim)
+	m := New(Config{Seed: 1})
+	p, err := m.Load(0, mod)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var params []byte
+	for _, a := range []uint64{put(b, m, x), put(b, m, w), put(b, m, make([]byte, len(x)))} {
+		params = binary.LittleEndian.AppendUint64(params, a)
+	}
+	params = binary.LittleEndian.AppendUint32(params, rows)
+	l := Launch{Program: p, Entry: "rmsnorm", Grid: [3]int{rows, 1, 1}, Block: [3]int{256, 1, 1}, Params: params}
+	b.ReportAllocs()
+	for b.Loop() {
+		var last []*Work
+		for range launches {
+			w, err := m.Start(l, last...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			last = []*Work{w}
+		}
+		if err := m.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*launches), "µs/launch")
+}
+
+// BenchmarkParse reads the backward normalisation's text.
+func BenchmarkParse(b *testing.B) {
+	text, err := os.ReadFile("testdata/kernels/rmsnorm_grad.ptx")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(string(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -48,7 +48,7 @@ type clock struct {
 	dom  *domain
 	own  []uint32
 	far  map[*domain][]uint32 // shared between clocks, never changed in place
-	done map[*Work]bool       // likewise
+	done history              // likewise
 }
 
 func newClock(d *domain) clock { return clock{dom: d, own: make([]uint32, d.n)} }
@@ -83,9 +83,7 @@ func (c *clock) join(b *clock) {
 			c.joinFar(d, v)
 		}
 	}
-	if len(b.done) > 0 {
-		c.joinDone(b.done)
-	}
+	c.done = c.done.join(b.done)
 }
 
 // meet keeps what b knows too, of the agents of the domain but one.
@@ -118,24 +116,6 @@ func (c *clock) joinFar(d *domain, v []uint32) {
 	c.far = far
 }
 
-func (c *clock) joinDone(works map[*Work]bool) {
-	missing := false
-	for w := range works {
-		missing = missing || !c.done[w]
-	}
-	if !missing {
-		return
-	}
-	done := make(map[*Work]bool, len(c.done)+len(works))
-	for w := range c.done {
-		done[w] = true
-	}
-	for w := range works {
-		done[w] = true
-	}
-	c.done = done
-}
-
 // after tells whether the epoch's access happened before what the clock's owner does now.
 func (c *clock) after(m *Machine, e uint64) bool {
 	agent := uint32(e >> clockBits & agentMask)
@@ -147,7 +127,7 @@ func (c *clock) after(m *Machine, e uint64) bool {
 	}
 	d := m.domainOf(agent)
 	if d.work != c.dom.work {
-		if c.dom.work.follows(d.work) || c.done[d.work] {
+		if c.dom.work.follows(d.work) || c.done.has(d.work) {
 			return true
 		}
 	}

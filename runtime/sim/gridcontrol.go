@@ -63,15 +63,12 @@ func (w *warp) waitPrimaries() bool {
 	}
 	g.waited = true
 	if w.cta.machine.races && g.Programmatic {
-		done := map[*Work]bool{}
+		var done history
 		for _, p := range g.primaries {
-			done[p] = true
-			for q := range p.before {
-				done[q] = true
-			}
+			done = done.join(p.past)
 		}
-		w.actor.clock.joinDone(done)
-		w.actor.proxy.joinDone(done)
+		w.actor.clock.done = w.actor.clock.done.join(done)
+		w.actor.proxy.done = w.actor.proxy.done.join(done)
 	}
 	return true
 }

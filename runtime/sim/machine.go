@@ -46,7 +46,8 @@ type Machine struct {
 
 	works    []*Work // not finished, in the order of starting
 	nextWork int
-	hostDone map[*Work]bool // finished before what the host starts next
+	chains   history // how many works there are in each chain
+	hostDone history // finished before what the host starts next
 	active   []*cta
 	pending  []*operation // asynchronous, under way
 	rng      rng
@@ -230,9 +231,7 @@ func (m *Machine) Undefine(address uint64, n int) error {
 	if err != nil {
 		return err
 	}
-	for i := range n {
-		mem.data[off+i] = poison
-	}
+	fill(mem.data[off:off+n], poison)
 	mem.undefine(off, n)
 	return nil
 }
@@ -243,17 +242,12 @@ func (m *Machine) hostAccess(mem *memory, off, n int, write bool) (err error) {
 		return nil
 	}
 	defer recoverError(&err)
-	w := &Work{machine: m, id: m.nextWork, before: map[*Work]bool{}, label: "the host"}
-	for p := range m.hostDone {
-		w.before[p] = true
-	}
+	w := &Work{machine: m, id: m.nextWork, before: m.hostDone, label: "the host"}
 	m.nextWork++
+	m.place(w)
 	d := m.newDomain(w, nil, 1, 1, false)
 	w.touch(mem, off, n, write, d)
-	if m.hostDone == nil {
-		m.hostDone = map[*Work]bool{}
-	}
-	m.hostDone[w] = true // before what is started from now on
+	m.hostDone = w.past // before what is started from now on
 	return nil
 }
 

@@ -212,7 +212,7 @@ func (l *lowering) waitBarrier(spc space) {
 	l.step.kind = stepTry
 	l.step.try = func(w *warp, m uint32) bool {
 		done, missing := uint32(0), false
-		w.eachBarrier(a, m, func(i int, mem *memory, off int) {
+		look := func(i int, mem *memory, off int, lanes uint32) {
 			if mem.cta != w.cta {
 				w.fault(Barrier, i, "only the CTA that holds an mbarrier may wait at it")
 			}
@@ -221,7 +221,7 @@ func (l *lowering) waitBarrier(spc space) {
 				w.fault(Undefined, i, "the phase to wait for is undefined")
 			}
 			if b.completed(w, which, i, parity) {
-				done |= 1 << i
+				done |= lanes
 				if w.cta.machine.races && !relaxed && b.phase > 0 {
 					k := &b.done[(b.phase-1)&1]
 					w.actor.join(&k.clock, &k.proxy)
@@ -229,7 +229,12 @@ func (l *lowering) waitBarrier(spc space) {
 			} else {
 				missing = true
 			}
-		})
+		}
+		if w.sameWait(a, which, parity, m) { // the usual case: all lanes wait for the same
+			w.eachBarrier(a, m&-m, func(i int, mem *memory, off int) { look(i, mem, off, m) })
+		} else {
+			w.eachBarrier(a, m, func(i int, mem *memory, off int) { look(i, mem, off, 1<<i) })
+		}
 		here := w.cur
 		if missing {
 			w.cta.grid.counters.BarrierWaits++
@@ -248,6 +253,31 @@ func (l *lowering) waitBarrier(spc space) {
 		w.setPredicate(p, m, done, full)
 		return true
 	}
+}
+
+// sameWait tells whether the lanes of m wait for the same phase of the same mbarrier.
+func (w *warp) sameWait(a addressing, which int, parity bool, m uint32) bool {
+	return w.sameInLanes(a.slot, a.wide, m) && w.sameInLanes(which, !parity, m)
+}
+
+// sameInLanes tells whether a register is defined and the same in the lanes of m.
+func (w *warp) sameInLanes(slot int, wide bool, m uint32) bool {
+	if w.def[slot]&m != m {
+		return false
+	}
+	first, differ := lowest(m), uint64(0)
+	if wide {
+		v := w.v64(slot)
+		for i, x := range v {
+			differ |= (x ^ v[first]) & -uint64(m>>i&1)
+		}
+	} else {
+		v := w.v32(slot)
+		for i, x := range v {
+			differ |= uint64(x^v[first]) & -uint64(m>>i&1)
+		}
+	}
+	return differ == 0
 }
 
 func (b *mbarrier) completed(w *warp, which, i int, parity bool) bool {

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"sort"
 )
 
@@ -36,9 +37,7 @@ func newMemory(base uint64, size int, name string) *memory {
 
 // reset makes the memory undefined and forgets its accesses.
 func (m *memory) reset() {
-	for i := range m.data {
-		m.data[i] = poison
-	}
+	fill(m.data, poison)
 	n := (len(m.data) + 63) / 64
 	if len(m.def) != n {
 		m.def = make([]uint64, n)
@@ -51,6 +50,16 @@ func (m *memory) reset() {
 		clear(page)
 	}
 	m.parts, m.sync, m.mbarriers = nil, nil, nil
+}
+
+func fill(b []byte, v byte) {
+	if len(b) == 0 {
+		return
+	}
+	b[0] = v
+	for n := 1; n < len(b); n *= 2 {
+		copy(b[n:], b[:n])
+	}
 }
 
 // defined tells whether all n bytes at off were written.
@@ -69,9 +78,12 @@ func (m *memory) defined(off, n int) bool {
 
 // firstUndefined is the offset of the first byte of n that nothing wrote.
 func (m *memory) firstUndefined(off, n int) int {
-	for i := off; i < off+n; i++ {
-		if m.def[i>>6]>>(i&63)&1 == 0 {
-			return i
+	for i := off; i < off+n; i += 64 - i&63 {
+		if missing := ^m.def[i>>6] >> (i & 63); missing != 0 {
+			if at := i + bits.TrailingZeros64(missing); at < off+n {
+				return at
+			}
+			return -1
 		}
 	}
 	return -1
@@ -87,8 +99,32 @@ func (m *memory) define(off, n int) {
 }
 
 func (m *memory) undefine(off, n int) {
-	for i := off; i < off+n; i++ {
-		m.def[i>>6] &^= 1 << (i & 63)
+	for n > 0 {
+		w, b := off>>6, off&63
+		k := min(64-b, n)
+		m.def[w] &^= (full64 >> (64 - k)) << b
+		off, n = off+k, n-k
+	}
+}
+
+// copyDefined copies the definedness of n bytes at from in src to at; the ranges may overlap as those of copy may.
+func (m *memory) copyDefined(at int, src *memory, from, n int) {
+	known := make([]uint64, (n+63)/64)
+	for i := range known {
+		w, b := (from+64*i)>>6, (from+64*i)&63
+		known[i] = src.def[w] >> b
+		if b > 0 && w+1 < len(src.def) {
+			known[i] |= src.def[w+1] << (64 - b)
+		}
+	}
+	m.undefine(at, n)
+	for i, x := range known {
+		for k, end := 0, min(64, n-64*i); k < end; {
+			k += min(bits.TrailingZeros64(x>>k), end-k)
+			run := min(bits.TrailingZeros64(^(x >> k)), end-k)
+			m.define(at+64*i+k, run)
+			k += run
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Work is something given to the machine that finishes later: a launch or a copy. Order between works exists where one was
@@ -12,7 +13,10 @@ type Work struct {
 	id      int
 	label   string
 	after   []*Work
-	before  map[*Work]bool // all works known to have finished before this one starts
+	before  history // works known to have finished before this one starts
+	past    history // with this one
+	chain   int
+	place   int32
 	grid    *grid
 	copy    *Copy
 	done    bool
@@ -60,7 +64,7 @@ func (w *Work) lineOf(site int) int {
 }
 
 // follows tells whether the other work had finished before this one began.
-func (w *Work) follows(other *Work) bool { return w.before[other] }
+func (w *Work) follows(other *Work) bool { return w.before.has(other) }
 
 // Done tells whether the work has finished; its error is Wait's.
 func (w *Work) Done() bool { return w.done }
@@ -73,18 +77,18 @@ func (w *Work) Counters() Counters {
 	return *w.grid.counters
 }
 
-func (m *Machine) newWork(after []*Work) *Work {
-	w := &Work{machine: m, id: m.nextWork, after: after, before: map[*Work]bool{}}
+// newWork makes a work. overlap: it may begin while launches that it comes after run.
+func (m *Machine) newWork(after []*Work, overlap bool) *Work {
+	w := &Work{machine: m, id: m.nextWork, after: after, before: m.hostDone}
 	m.nextWork++
-	for p := range m.hostDone {
-		w.before[p] = true
-	}
 	for _, a := range after {
-		w.before[a] = true
-		for p := range a.before {
-			w.before[p] = true
+		if overlap && a.grid != nil {
+			w.before = w.before.join(a.before)
+		} else {
+			w.before = w.before.join(a.past)
 		}
 	}
+	m.place(w)
 	m.works = append(m.works, w)
 	return w
 }
@@ -102,7 +106,7 @@ func (m *Machine) StartCopy(c Copy, after ...*Work) (*Work, error) {
 			return nil, err
 		}
 	}
-	w := m.newWork(after)
+	w := m.newWork(after, false)
 	w.copy = &c
 	return w, nil
 }
@@ -113,15 +117,10 @@ func (m *Machine) Start(l Launch, after ...*Work) (*Work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := m.newWork(after)
+	w := m.newWork(after, l.Programmatic)
 	w.grid, g.work = g, w
 	if l.Programmatic {
 		g.primaries = after
-		for _, a := range after {
-			if a.grid != nil {
-				delete(w.before, a)
-			}
-		}
 	}
 	return w, nil
 }
@@ -142,13 +141,7 @@ func (m *Machine) Wait(w *Work) error {
 	if err := m.run(w); err != nil {
 		return err
 	}
-	if m.hostDone == nil {
-		m.hostDone = map[*Work]bool{}
-	}
-	m.hostDone[w] = true
-	for p := range w.before {
-		m.hostDone[p] = true
-	}
+	m.hostDone = m.hostDone.join(w.past)
 	m.settle()
 	return w.err
 }
@@ -168,7 +161,7 @@ func (m *Machine) settle() {
 	if len(m.works) > 0 {
 		return
 	}
-	m.domains, m.hostDone = nil, nil
+	m.domains, m.hostDone = nil, slices.Clone(m.chains)
 	m.floor = m.nextAgent
 	if m.nextAgent > agentMask/2 || len(m.readers.sets) > 1<<20 {
 		for _, mem := range m.heap.sorted {
@@ -201,27 +194,15 @@ func (w *Work) runCopy() {
 			w.touch(src, from, n, false, d)
 		}
 		copy(dst.data[at:at+n], src.data[from:from+n])
-		for i := range n {
-			dst.setDefined(at+i, src.def[(from+i)>>6]>>((from+i)&63)&1 != 0)
-		}
+		dst.copyDefined(at, src, from, n)
 	} else {
-		for i := range n {
-			dst.data[at+i] = c.Value
-		}
+		fill(dst.data[at:at+n], c.Value)
 		dst.define(at, n)
 	}
 	if m.races {
 		w.touch(dst, at, n, true, d)
 	}
 	w.finish(nil)
-}
-
-func (m *memory) setDefined(i int, defined bool) {
-	if defined {
-		m.def[i>>6] |= 1 << (i & 63)
-	} else {
-		m.def[i>>6] &^= 1 << (i & 63)
-	}
 }
 
 // touch checks and records an access by a copy or the host.
@@ -238,7 +219,7 @@ func (w *Work) touch(mem *memory, off, n int, write bool, d *domain) {
 }
 
 func (w *Work) finish(err error) {
-	w.done, w.err = true, err
+	w.done, w.err, w.after = true, err, nil
 	m := w.machine
 	for i, x := range m.works {
 		if x == w {
