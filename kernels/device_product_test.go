@@ -15,6 +15,14 @@ var productTolerance = deviceTolerance{bf16Rounding, 0x1p-16,
 var denseShapes = [][3]int{{128, 64, 64}, {200, 136, 72}, {1, 64, 16}, {3, 8, 8}, {300, 72, 264}}
 
 var productOps = []deviceOp{
+	{op: "bias_grad", results: []deviceTolerance{{bf16Rounding, 0x1p-18, "a rounding to bf16 (2^-8), and at most 64 of 2^-24"}}, magnitude: termSums,
+		cases: denseCases(func(t, in, out int) []deviceCase {
+			dy, grad := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(3, 3, ir.Fixed(ir.BF16, out))
+			return []deviceCase{
+				{name: "plain", in: []operand{dy, {}, {}}}, {name: "first", in: []operand{dy, grad, stepRecord(false)}},
+				{name: "accumulated", in: []operand{dy, grad, stepRecord(true)}},
+			}
+		})},
 	{op: "linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
 		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, in)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
 		bias, residual := normals(3, 3, ir.Fixed(ir.BF16, out)), normals(4, 3, ir.Fixed(ir.BF16, t, out))
@@ -75,14 +83,16 @@ func denseCases(of func(tokens, in, out int) []deviceCase) (list []deviceCase) {
 	return list
 }
 
-// groupedCases are cases of every route at two widths.
+// groupedCases are cases of every route.
 func groupedCases(of func(r deviceRoute, in, out int) []deviceCase) (list []deviceCase) {
-	for _, r := range append(deviceRoutes(90, 2, 5), deviceRoutes(1, 1, 3)[0]) {
-		for _, s := range [][2]int{{72, 136}, {64, 16}} {
-			for _, c := range of(r, s[0], s[1]) {
-				c.name = fmt.Sprintf("%s %d tokens %dx%d %s", r.name, r.tokens.N, s[0], s[1], c.name)
-				list = append(list, c)
-			}
+	for i, r := range append(deviceRoutes(90, 2, 5), deviceRoutes(1, 1, 3)[0]) {
+		in, out := 72, 136
+		if i%2 == 1 {
+			in, out = 64, 16
+		}
+		for _, c := range of(r, in, out) {
+			c.name = fmt.Sprintf("%s %d tokens %dx%d %s", r.name, r.tokens.N, in, out, c.name)
+			list = append(list, c)
 		}
 	}
 	return list

@@ -4,6 +4,7 @@ package gpu
 var families = []Family{
 	adamWFamily,
 	attentionGradFamily,
+	biasGradFamily,
 	gatherFamily,
 	gemm,
 	groupedGEMM,
@@ -22,6 +23,7 @@ var families = []Family{
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
 var kernels = []*Kernel{
 	adamWKernel,
+	biasGrad,
 	clipScale,
 	embedding,
 	groupedLinear,
