@@ -33,6 +33,40 @@ var headOps = []deviceOp{
 			qkNormRopeGradCases(" adds", func(s headShape) []operand { return []operand{s.weights(5), s.weights(6), stepRecord(true)} })...)...)},
 }
 
+// attentionTolerance is that of the weighted means of attention, whose elements are of the scale of their root mean square
+// or below it; few terms of a sum are beyond tenfold.
+var attentionTolerance = deviceTolerance{bf16Rounding, 0x1p-5, "P and dS are rounded to bf16 (2^-8 of a term each), o before delta too; a rounding of the result"}
+
+var attentionOps = []deviceOp{
+	{op: "attention", results: []deviceTolerance{attentionTolerance,
+		{0x1p-22, 0x1p-16, "products of 32 terms cut at 2^-24 of a sum of magnitude 30; the logarithm to 2^-22"}},
+		cases: attentionCases(func(qkv, starts operand, attrs ir.Attrs) []operand { return []operand{qkv, starts} })},
+	{op: "attention_grad", results: []deviceTolerance{attentionTolerance},
+		cases: attentionCases(func(qkv, starts operand, attrs ir.Attrs) []operand {
+			n := deviceCase{attrs: attrs, in: []operand{qkv, starts}}.node("attention")
+			out := results(n)
+			n.Op.Eval(n, []*ir.Tensor{{Type: qkv.typ, Data: qkv.data}, {Type: starts.typ, Data: starts.data}}, out)
+			filled := func(t *ir.Tensor) operand {
+				return fill(t.Type, t.Type.Dim(0), func(i int) float64 { return t.Data[i] })
+			}
+			return []operand{normals(7, 1, out[0].Type), qkv, filled(out[0]), filled(out[1]), starts}
+		})},
+}
+
+// attentionCases are rows of one and of several documents, whole blocks of tokens and less, groups of heads.
+func attentionCases(of func(qkv, starts operand, attrs ir.Attrs) []operand) (list []deviceCase) {
+	for _, s := range []struct{ rows, seq, heads, kv, dim, document int }{
+		{1, 128, 2, 1, 64, 128}, {2, 50, 4, 2, 16, 50}, {2, 150, 2, 1, 32, 40}, {1, 33, 1, 1, 128, 7},
+	} {
+		attrs := ir.Attrs{{Key: "rows", Value: s.rows}, {Key: "heads", Value: s.heads}, {Key: "kv_heads", Value: s.kv}, {Key: "scale", Value: 1 / math.Sqrt(float64(s.dim))}}
+		tokens := s.rows * s.seq
+		qkv := normals(1, 1, ir.Fixed(ir.BF16, tokens, (s.heads+2*s.kv)*s.dim))
+		starts := fill(ir.Fixed(ir.I32, tokens), tokens, func(t int) float64 { return float64(t % s.seq / s.document * s.document) })
+		list = append(list, deviceCase{fmt.Sprintf("%dx%d, %d+2x%d heads of %d, documents of %d", s.rows, s.seq, s.heads, s.kv, s.dim, s.document), attrs, of(qkv, starts, attrs)})
+	}
+	return list
+}
+
 // headShape is the layout of a packed projection and its rotation.
 type headShape struct{ tokens, q, kv, dim, rotary int }
 

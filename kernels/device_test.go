@@ -21,6 +21,7 @@ import (
 
 // deviceOps are the operations whose kernels of the h100 target run in the simulator, with all checkers, against Eval.
 var deviceOps = slices.Concat(
+	attentionOps,
 	headOps,
 	productOps,
 	streamOps,

@@ -3,6 +3,7 @@ package gpu
 // families is the registry, sorted by name.
 var families = []Family{
 	adamWFamily,
+	attentionFamily,
 	attentionGradFamily,
 	biasGradFamily,
 	gatherFamily,
@@ -23,6 +24,8 @@ var families = []Family{
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
 var kernels = []*Kernel{
 	adamWKernel,
+	attention,
+	attentionGrad,
 	biasGrad,
 	clipScale,
 	embedding,
