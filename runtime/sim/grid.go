@@ -31,8 +31,6 @@ type grid struct {
 	waited    bool    // some warp passed griddepcontrol.wait
 	registers int     // a thread's
 	steps     int64
-	free      map[*Function][]*activation
-	sharedMem []*memory // of finished CTAs, for reuse
 }
 
 func (m *Machine) newGrid(l Launch) (*grid, error) {
@@ -43,7 +41,7 @@ func (m *Machine) newGrid(l Launch) (*grid, error) {
 	if f == nil {
 		return nil, setupError("no kernel %s in the module", l.Entry)
 	}
-	g := &grid{Launch: l, GPU: l.Program.gpu, fn: f, program: l.Program, counters: &Counters{}, free: map[*Function][]*activation{}}
+	g := &grid{Launch: l, GPU: l.Program.gpu, fn: f, program: l.Program, counters: &Counters{}}
 	threads := l.Block[0] * l.Block[1] * l.Block[2]
 	g.total = l.Grid[0] * l.Grid[1] * l.Grid[2]
 	if threads < 1 || threads > maxThreads || l.Block[2] > 64 {
@@ -190,17 +188,41 @@ func (m *Machine) admit(g *grid) {
 	}
 }
 
+// storage is what CTAs and warps that have ended leave for others: up to so many registers a function, and shared memories a
+// size.
+type storage struct {
+	registers map[*Function][]*activation
+	shared    map[int][]*memory
+}
+
+const (
+	spareRegisters = 64
+	spareShared    = 8
+)
+
+func newStorage() storage {
+	return storage{registers: map[*Function][]*activation{}, shared: map[int][]*memory{}}
+}
+
 func (g *grid) newShared(c *cta) *memory {
 	size := alignUp(g.fn.SharedBytes, 16) + g.SharedBytes
+	spare := c.machine.spare.shared
 	var mem *memory
-	if n := len(g.sharedMem); n > 0 {
-		mem, g.sharedMem = g.sharedMem[n-1], g.sharedMem[:n-1]
+	if n := len(spare[size]); n > 0 {
+		mem, spare[size] = spare[size][n-1], spare[size][:n-1]
 		mem.reset()
 	} else {
 		mem = newMemory(sharedStart, size, "shared memory")
 	}
 	mem.cta = c
 	return mem
+}
+
+func (c *cta) giveShared() {
+	spare, size := c.machine.spare.shared, len(c.shared.data)
+	if len(spare[size]) < spareShared {
+		spare[size] = append(spare[size], c.shared)
+	}
 }
 
 func (c *cta) newWarp(id, threads int) *warp {
@@ -219,15 +241,20 @@ func (c *cta) newWarp(id, threads int) *warp {
 
 // take gives an activation of f, used before or new.
 func (c *cta) take(f *Function) *activation {
-	free := c.grid.free[f]
-	if n := len(free); n > 0 {
-		c.grid.free[f] = free[:n-1]
-		return free[n-1]
+	spare := c.machine.spare.registers
+	if n := len(spare[f]); n > 0 {
+		a := spare[f][n-1]
+		spare[f] = spare[f][:n-1]
+		return a
 	}
 	return newRegisters(f)
 }
 
-func (c *cta) give(a *activation) { c.grid.free[a.f] = append(c.grid.free[a.f], a) }
+func (c *cta) give(a *activation) {
+	if spare := c.machine.spare.registers; len(spare[a.f]) < spareRegisters {
+		spare[a.f] = append(spare[a.f], a)
+	}
+}
 
 // warpDone ends a warp, and the CTA with its last one.
 func (c *cta) warpDone(w *warp) {
@@ -252,7 +279,7 @@ func (c *cta) warpDone(w *warp) {
 	if c.cluster.left == 0 {
 		for _, o := range c.cluster.ctas {
 			o.checkRemote()
-			g.sharedMem = append(g.sharedMem, o.shared)
+			o.giveShared()
 		}
 	}
 	for i, o := range c.machine.active {

@@ -189,18 +189,7 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 	switch {
 	case d == 0:
 		for k, r := range t.regs {
-			v := t.widen(k, mem.get(off+k*t.typ.bytes(), t.typ.bytes()))
-			if t.bits[k] == 64 {
-				x := w.v64(r)
-				for i := range x {
-					x[i] = v
-				}
-			} else {
-				x := w.v32(r)
-				for i := range x {
-					x[i] = uint32(v)
-				}
-			}
+			w.setWhole(r, t.bits[k] == 64, t.widen(k, mem.get(off+k*t.typ.bytes(), t.typ.bytes())))
 		}
 	case t.columns():
 		lanes.readColumns(w.v32(t.regs[0]), w.v32(t.regs[1]), w.v32(t.regs[2]), w.v32(t.regs[3]), &data[0])
@@ -255,6 +244,21 @@ func (w *warp) probe(s space, a uint64, n int) (*memory, int) {
 		return nil, 0
 	}
 	return m, int(a - m.base)
+}
+
+// setWhole writes a value into all lanes of a register.
+func (w *warp) setWhole(r int, wide bool, v uint64) {
+	if wide {
+		x := w.v64(r)
+		for i := range x {
+			x[i] = v
+		}
+		return
+	}
+	x := w.v32(r)
+	for i := range x {
+		x[i] = uint32(v)
+	}
 }
 
 // setElement writes element k of lane i, widened to its register.

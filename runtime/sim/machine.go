@@ -68,6 +68,8 @@ type Machine struct {
 
 	computations []*computation // of products that took effect, not yet begun
 	helpers      atomic.Int32   // goroutines that do such
+
+	spare storage
 }
 
 // New makes a Machine.
@@ -84,7 +86,7 @@ func New(c Config) *Machine {
 	if c.StepLimit == 0 {
 		c.StepLimit = 1e10
 	}
-	m := &Machine{Config: c, heap: newHeap(c.GPUs), races: c.Off&CheckRace == 0, events: 1, nextAgent: 1, lazy: 1}
+	m := &Machine{Config: c, heap: newHeap(c.GPUs), races: c.Off&CheckRace == 0, events: 1, nextAgent: 1, lazy: 1, spare: newStorage()}
 	m.peers = make([][]bool, c.GPUs)
 	for i := range m.peers {
 		m.peers[i] = make([]bool, c.GPUs)

@@ -5,6 +5,8 @@ type Module struct {
 	Version int    // 10·major + minor: 81 for .version 8.1
 	Target  string // "sm_90a"
 
+	sm        int // of the target
+	accel     bool
 	functions []*Function
 	variables []*variable // module scope: .global, .const and .shared ones
 	byName    map[string]*symbol

@@ -251,6 +251,9 @@ func (p *parser) target() *Error {
 		}
 		if strings.HasPrefix(t.text, "sm_") {
 			p.m.Target = t.text
+			number := strings.TrimRight(strings.TrimPrefix(t.text, "sm_"), "af")
+			p.m.sm, _ = strconv.Atoi(number)
+			p.m.accel = strings.HasSuffix(t.text, "a")
 		} else if t.text != "debug" {
 			return &Error{Kind: Unsupported, Line: t.line, Warp: -1, Lane: -1, Msg: "target " + t.text}
 		}

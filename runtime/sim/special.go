@@ -1,6 +1,9 @@
 package sim
 
-import "unsafe"
+import (
+	"strings"
+	"unsafe"
+)
 
 // specials are the special registers that kernels may read. varies: another value at every read, so it is no constant.
 var specials = map[string]struct {
@@ -102,12 +105,17 @@ func (w *warp) fillConstants(a *activation) {
 		case c.vector != nil:
 			a.v[c.slot] = c.vector
 		case c.special == "_":
-		case c.special != "":
+		case strings.HasPrefix(c.special, "%tid.") || strings.HasPrefix(c.special, "%lane"):
 			for l := range warpSize {
 				w.setLane(a, c, l, w.special(c.special, l))
 			}
 		default:
-			v := w.address(c.symbol, a) + c.bits
+			v := c.bits
+			if c.special != "" {
+				v = w.special(c.special, 0)
+			} else {
+				v += w.address(c.symbol, a)
+			}
 			for l := range warpSize {
 				w.setLane(a, c, l, v)
 			}

@@ -107,6 +107,14 @@ func (w *warp) loadParamAt(t *transfer, addr *vec64, m uint32) {
 		kernel = a.f.ParamBytes()
 	}
 	n := t.typ.bytes()
+	if d, ok := stride(addr, m); ok && d == 0 && addr[0]+uint64(t.size) <= uint64(kernel) { // the usual case: a kernel's parameter
+		off := w.paramSpan(addr[0], t.size, 0)
+		for k, r := range t.regs {
+			w.setWhole(r, t.bits[k] == 64, t.widen(k, little(w.cta.grid.Params[off+k*n:], n)))
+			w.def[r] = full
+		}
+		return
+	}
 	for mm := m; mm != 0; mm &= mm - 1 {
 		i := lowest(mm)
 		off := w.paramSpan(addr[i], t.size, i)

@@ -87,12 +87,7 @@ func (m *Module) covers(in *instruction, fm *form) *Error {
 	if m.Version < fm.version {
 		return in.fail(Unsupported, "needs .version %d.%d, the header says %d.%d", fm.version/10, fm.version%10, m.Version/10, m.Version%10)
 	}
-	sm := strings.TrimPrefix(m.Target, "sm_")
-	accel := strings.HasSuffix(sm, "a")
-	sm = strings.TrimRight(sm, "af")
-	n := 0
-	fmt.Sscanf(sm, "%d", &n)
-	if n < fm.target || fm.accel && !(accel && n == fm.target) {
+	if m.sm < fm.target || fm.accel && !(m.accel && m.sm == fm.target) {
 		a := ""
 		if fm.accel {
 			a = "a"

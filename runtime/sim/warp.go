@@ -96,12 +96,10 @@ func (w *warp) newActivation(f *Function, caller *activation) *activation {
 	if caller != nil {
 		a.localBase = alignUp(caller.localBase+caller.f.localSize, 16)
 	}
-	for i := range a.def {
-		a.def[i] = 0
-	}
-	for i := range a.pdef {
-		a.p[i], a.pdef[i] = 0, 0
-	}
+	clear(a.def)
+	clear(a.p)
+	clear(a.pdef)
+	clear(a.paramDef)
 	a.p[predTrue], a.pdef[predTrue], a.pdef[predFalse] = full, full, full
 	w.fillConstants(a)
 	return a
