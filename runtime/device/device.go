@@ -1,0 +1,112 @@
+// Package device is the h100 target at run time: it runs generated programs on GPUs, or on simulated ones.
+//
+// A program's functions are called once each, by a Rank that notes what they launch. From its notes the rank makes a
+// CUDA graph, which every later run of the part replays; to name values (taps) or to time kernels it goes through the
+// notes one by one. Whatever the host reads and writes between runs passes through pinned memory: what changes every run
+// by copies before and after the graph in the same stream, weights in pieces, from several goroutines.
+package device
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"moegen/runtime/driver"
+	"moegen/runtime/driver/purego"
+	"moegen/runtime/driver/sim"
+	simulator "moegen/runtime/sim"
+	"moegen/runtime/train"
+)
+
+// capability is what the kernels are written for: code for sm_90a runs on 9.0 and nothing else.
+const capability = 90
+
+// H100 is the target of programs whose ranks are GPUs, one each. kernels is the PTX of all kernels, one module.
+func H100(kernels string, parts train.Parts[Rank]) train.Target {
+	return &target{kernels: kernels, parts: parts}
+}
+
+type target struct {
+	kernels string
+	parts   train.Parts[Rank]
+	device  choice
+}
+
+func (t *target) Flags(flags *pflag.FlagSet) {
+	flags.Var(&t.device, "device", "gpu, or sim: the simulator of GPUs, with every checker on; sim:N is another order of events")
+}
+
+// Open takes the first GPUs that there are, as many as the program has ranks.
+func (t *target) Open(p *train.Program) (train.Machine, error) {
+	d, err := t.device.open(p.Manifest.Ranks)
+	if err != nil {
+		return nil, err
+	}
+	return open(d, t, p)
+}
+
+func (t *target) Platform(look bool) (train.Platform, error) {
+	here := train.Platform{Cores: runtime.GOMAXPROCS(0)}
+	if !look {
+		return here, nil
+	}
+	d, err := t.device.open(1)
+	if err != nil {
+		return here, err
+	}
+	if d.Devices() == 0 {
+		return here, &driver.Error{Kind: driver.NoGPU, Message: "the NVIDIA driver knows no GPU that can be used: see nvidia-smi and CUDA_VISIBLE_DEVICES"}
+	}
+	info, err := d.Describe(0)
+	if err != nil {
+		return here, err
+	}
+	cuda, release := d.Version()
+	here.GPU, here.Driver = info.Name, fmt.Sprintf("%s (CUDA %d.%d)", release, cuda/1000, cuda%1000/10)
+	return here, nil
+}
+
+// choice is the value of --device.
+type choice struct {
+	simulated bool
+	seed      uint64 // of the order of events
+}
+
+func (c *choice) Type() string { return "name" }
+
+func (c *choice) String() string {
+	switch {
+	case !c.simulated:
+		return "gpu"
+	case c.seed == 0:
+		return "sim"
+	}
+	return fmt.Sprintf("sim:%d", c.seed)
+}
+
+func (c *choice) Set(text string) error {
+	name, seed, seeded := strings.Cut(text, ":")
+	chosen := choice{simulated: name == "sim"}
+	if name != "gpu" && name != "sim" || seeded && name == "gpu" {
+		return fmt.Errorf("there are gpu, sim and sim:N")
+	}
+	if seeded {
+		var err error
+		if chosen.seed, err = strconv.ParseUint(seed, 10, 64); err != nil {
+			return fmt.Errorf("sim:N takes a number, not %q", seed)
+		}
+	}
+	*c = chosen
+	return nil
+}
+
+// open starts the driver.
+func (c *choice) open(gpus int) (driver.Driver, error) {
+	if c.simulated {
+		return sim.New(sim.Config{Config: simulator.Config{GPUs: gpus, Seed: c.seed}}), nil
+	}
+	return purego.Open(purego.System)
+}

@@ -1,0 +1,264 @@
+package device
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"moegen/runtime/driver"
+	"moegen/runtime/host"
+	"moegen/runtime/train"
+)
+
+// worker is a rank and the goroutine, locked to its thread, that makes all calls for its GPU.
+type worker struct {
+	Rank
+	program *train.Program
+	target  *target
+	calls   chan func()
+
+	inputs  []*port
+	results []*port
+	steps   map[train.Part][]step
+	graphs  map[train.Part]driver.Graph
+	timings map[train.Part]*timing
+	busy    time.Duration      // of the host, in all runs, beside waiting for the GPU
+	took    map[string]float64 // milliseconds of timed kernels by family
+	clocks  float64            // milliseconds that taking the time took
+	before  int64              // bytes that were free before anything was allocated
+}
+
+// port is a place of the arena that the host writes before runs, or reads after those of some parts, with pinned memory.
+type port struct {
+	at     driver.Addr
+	off    int64
+	pinned driver.Host
+	fresh  bool         // of an input: written since the last run
+	after  []train.Part // of a result
+}
+
+func newWorker(id int, device driver.Device, t *target, p *train.Program) *worker {
+	w := &worker{
+		Rank:    Rank{ID: id, Ranks: p.Manifest.Ranks, device: device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
+		program: p, target: t, calls: make(chan func()),
+		steps: map[train.Part][]step{}, graphs: map[train.Part]driver.Graph{}, timings: map[train.Part]*timing{}, took: map[string]float64{},
+	}
+	go func() {
+		runtime.LockOSThread()
+		for call := range w.calls {
+			call()
+		}
+	}()
+	return w
+}
+
+// call is something that a worker was asked to do.
+type call struct {
+	done  chan struct{}
+	err   error
+	fault string // of ours, with a stack
+}
+
+// begin asks the worker to do something.
+func (w *worker) begin(f func() error) *call {
+	c := &call{done: make(chan struct{})}
+	w.calls <- func() {
+		returned := false
+		defer func() {
+			if !returned {
+				c.fault = fmt.Sprintf("rank %d: %v\n\nrank stack:\n%s", w.ID, recover(), debug.Stack())
+			}
+			close(c.done)
+		}()
+		c.err = f()
+		returned = true
+	}
+	return c
+}
+
+// wait returns what came of it.
+func (c *call) wait() error {
+	<-c.done
+	if c.fault != "" {
+		panic(c.fault)
+	}
+	return c.err
+}
+
+func (w *worker) do(f func() error) error { return w.begin(f).wait() }
+
+// open loads the kernels and takes the memory.
+func (w *worker) open() (err error) {
+	if err = w.device.Bind(); err != nil {
+		return err
+	}
+	if w.before, _, err = w.device.Memory(); err != nil {
+		return err
+	}
+	if w.module, _, err = w.device.Load([]byte(w.target.kernels)); err != nil {
+		return err
+	}
+	if w.arena, err = w.device.Alloc(w.bytes); err != nil {
+		return err
+	}
+	if w.stream, err = w.device.NewStream(false); err != nil {
+		return err
+	}
+	if err = w.openPorts(); err != nil {
+		return err
+	}
+	for i := range w.program.Params {
+		p := &w.program.Params[i]
+		for _, s := range p.State {
+			n := int64(p.LocalElements(w.program.Manifest.EP) * s.DType.Bytes())
+			// Nothing else lies in the words that an array begins and ends in.
+			if err := w.stream.Fill(w.at(s.At, n), 0, (n+3)/4); err != nil {
+				return err
+			}
+		}
+	}
+	return w.stream.Sync()
+}
+
+// openPorts pins the memory for what passes in and out around every run.
+func (w *worker) openPorts() error {
+	l, m := &w.program.Layout, &w.program.Manifest
+	tokens := 4 * int64(m.MicroBatch*m.Seq)
+	open := func(off, bytes int64, after ...train.Part) (*port, error) {
+		pinned, err := w.device.AllocHost(bytes)
+		if err == nil {
+			clear(pinned.Bytes)
+		}
+		return &port{at: w.at(off, bytes), off: off, pinned: pinned, after: after}, err
+	}
+	for _, in := range [][2]int64{{l.Tokens, tokens}, {l.Targets, tokens}, {l.Positions, tokens}, {l.Starts, tokens}, {l.Record, 4 * host.RecordLen}, {l.HeadRow, 4}} {
+		p, err := open(in[0], in[1])
+		if err != nil {
+			return err
+		}
+		w.inputs = append(w.inputs, p)
+	}
+	for _, out := range []struct {
+		off   int64
+		after []train.Part
+	}{{l.Loss, []train.Part{train.MicroBatch, train.Eval}}, {l.AuxLoss, []train.Part{train.MicroBatch}}, {l.GradNorm, []train.Part{train.Update}}} {
+		if out.off < 0 {
+			continue
+		}
+		p, err := open(out.off, 4, out.after...)
+		if err != nil {
+			return err
+		}
+		w.results = append(w.results, p)
+	}
+	return nil
+}
+
+// input keeps what is written to an input until the next run; false if it is none.
+func (w *worker) input(off int64, from []byte) bool {
+	for _, p := range w.inputs {
+		if p.off == off && len(from) <= len(p.pinned.Bytes) {
+			copy(p.pinned.Bytes, from)
+			p.fresh = true
+			return true
+		}
+	}
+	return false
+}
+
+// result reads a result of the last run; false if it is none.
+func (w *worker) result(to []byte, off int64) bool {
+	for _, p := range w.results {
+		if p.off == off && len(to) <= len(p.pinned.Bytes) {
+			copy(to, p.pinned.Bytes)
+			return true
+		}
+	}
+	return false
+}
+
+// copy copies between the arena and pinned memory and waits for it.
+func (w *worker) copy(to, from driver.Addr, bytes int) error {
+	if err := w.stream.Copy(to, from, int64(bytes)); err != nil {
+		return err
+	}
+	return w.stream.Sync()
+}
+
+// part runs a part: its graph, or, for a tap, one step after another.
+func (w *worker) part(part train.Part, t host.Tap, timed bool) error {
+	begin := time.Now()
+	if err := w.give(part, t, timed); err != nil {
+		return err
+	}
+	w.busy += time.Since(begin)
+	if err := w.stream.Sync(); err != nil {
+		return err
+	}
+	if t := w.timings[part]; timed && t != nil {
+		return w.collect(t)
+	}
+	return nil
+}
+
+// give gives everything of a run to the stream.
+func (w *worker) give(part train.Part, t host.Tap, timed bool) error {
+	for _, p := range w.inputs {
+		if !p.fresh {
+			continue
+		}
+		p.fresh = false
+		if err := w.stream.Copy(p.at, p.pinned.Addr, int64(len(p.pinned.Bytes))); err != nil {
+			return err
+		}
+	}
+	if err := w.launch(part, t, timed); err != nil {
+		return err
+	}
+	for _, p := range w.results {
+		for _, after := range p.after {
+			if after != part {
+				continue
+			}
+			if err := w.stream.Copy(p.pinned.Addr, p.at, int64(len(p.pinned.Bytes))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// launch gives the launches of a part to the stream. Its function is called once, its graph made at the first use.
+func (w *worker) launch(part train.Part, t host.Tap, timed bool) error {
+	steps, known := w.steps[part]
+	if !known {
+		var err error
+		if steps, err = w.note(w.target.parts.Of(part)); err != nil {
+			return err
+		}
+		w.steps[part] = steps
+	}
+	if part == train.Setup || t != nil {
+		return w.direct(steps, t)
+	}
+	if slices.ContainsFunc(steps, func(s step) bool { return s.load != nil }) {
+		panic("BUG: device: tables are filled by the setup alone")
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if timed {
+		return w.launchTimed(part, steps)
+	}
+	graph, known := w.graphs[part]
+	if !known {
+		var err error
+		if graph, err = w.capture(func() error { return w.run(steps, nil) }); err != nil {
+			return err
+		}
+		w.graphs[part] = graph
+	}
+	return w.stream.Run(graph)
+}
