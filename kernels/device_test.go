@@ -24,6 +24,7 @@ var deviceOps = slices.Concat(
 	attentionOps,
 	headOps,
 	productOps,
+	routerOps,
 	streamOps,
 	updateOps,
 )

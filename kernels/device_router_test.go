@@ -1,0 +1,77 @@
+package kernels_test
+
+import (
+	"math"
+
+	"moegen/ir"
+)
+
+// routerOps are the operations of the router, of routing and of the loss.
+var routerOps = []deviceOp{
+	{op: "router", results: []deviceTolerance{exact, {rel: bf16Rounding, why: "a softmax in float32, rounded to bf16"}}, cases: routerCases(
+		func(t, e, k int, logits operand) []operand { return []operand{logits} })},
+	{op: "router_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-18, why: "differences in float32, rounded to bf16"}}, cases: routerCases(
+		func(t, e, k int, logits operand) []operand {
+			return []operand{normals(2, 1, ir.Fixed(ir.F32, t, k)), logits, fill(ir.Fixed(ir.I32, t, k), t, func(i int) float64 {
+				return float64((i/k*7 + i%k*3) % e) // k experts, all different
+			})}
+		})},
+	{op: "route", results: []deviceTolerance{exact, exact, exact}, cases: []deviceCase{
+		routing("spread", ir.Fixed(ir.I32, 700, 4), 16, func(i int) int { return (i * i / 3) % 16 }),
+		routing("all to one", ir.Fixed(ir.I32, 2100, 1), 3, func(int) int { return 1 }),
+		routing("elsewhere", ir.Bounded(ir.I32, ir.Dim{N: 300, Bounded: true, Expected: 100}, 2), 8, func(i int) int { return i%12 - 4 }),
+	}},
+	{op: "linear_cross_entropy", results: []deviceTolerance{{rel: 1e-3, why: "logits are rounded to bf16"}, lossGradient, lossGradient},
+		cases: lossCases(true)},
+	{op: "linear_cross_entropy_eval", results: []deviceTolerance{{rel: 1e-3, why: "logits are rounded to bf16"}}, cases: lossCases(false)},
+}
+
+// Logits of size 4 rounded to bf16 are off by 2^-7 at most, exponentials by as much of their value; the gradient is
+// rounded to bf16 on its way, and products add up hundreds of such errors of either sign.
+var lossGradient = deviceTolerance{rel: 0x1p-5, acc: 0x1p-5, why: "logits and their gradient are rounded to bf16"}
+
+func routerCases(operands func(t, e, k int, logits operand) []operand) (cases []deviceCase) {
+	for _, s := range []struct {
+		tokens, experts, k int
+		renorm             bool
+	}{{5, 128, 8, true}, {17, 8, 2, false}, {3, 37, 1, true}, {2, 512, 22, true}} {
+		logits := normals(1, 1, ir.Fixed(ir.BF16, s.tokens, s.experts))
+		for i, v := range logits.data {
+			logits.data[i] = math.RoundToEven(8*v) / 8 // ties
+		}
+		attrs := ir.Attrs{{Key: "top_k", Value: s.k}, {Key: "renorm", Value: s.renorm}}
+		cases = append(cases, deviceCase{attrs: attrs, in: operands(s.tokens, s.experts, s.k, logits)})
+	}
+	return cases
+}
+
+func routing(name string, idx ir.Type, experts int, expert func(i int) int) deviceCase {
+	expected := 0
+	if idx.Shape[0].Bounded {
+		expected = 100
+	}
+	return deviceCase{name: name, attrs: ir.Attrs{{Key: "experts", Value: experts}, {Key: "expected", Value: expected}},
+		in: []operand{fill(idx, idx.Dim(0), func(i int) float64 { return float64(expert(i)) })}}
+}
+
+func lossCases(grad bool) (cases []deviceCase) {
+	for _, s := range [][3]int{{40, 64, 264}, {1, 8, 8}, {130, 72, 1000}} {
+		t, d, v := s[0], s[1], s[2]
+		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, d)), normals(2, 1/math.Sqrt(float64(d)), ir.Fixed(ir.BF16, v, d))
+		targets := fill(ir.Fixed(ir.I32, t), t, func(i int) float64 {
+			if i%5 == 4 {
+				return -100
+			}
+			return float64(i * 37 % v)
+		})
+		in := []operand{x, w, targets, stepRecord(true)}
+		if !grad {
+			cases = append(cases, deviceCase{in: in})
+			continue
+		}
+		cases = append(cases, deviceCase{name: "first", in: append(in[:4:4], operand{})},
+			deviceCase{name: "overwrites", in: append(in[:3:3], stepRecord(false), normals(3, 0.01, w.typ))},
+			deviceCase{name: "adds", in: append(in[:4:4], normals(3, 0.01, w.typ))})
+	}
+	return cases
+}
