@@ -171,16 +171,23 @@ func (c *config) integerOr(field string, absent int) int {
 	}
 	n, ok := integer(value)
 	if !ok {
-		c.complain(field, "is %s; it must be an integer", show(value))
+		want := "an integer"
+		if x, _ := number(value); math.Abs(x) >= integerMax {
+			want += " below 2^31"
+		}
+		c.complain(field, "is %s; it must be %s", show(value), want)
 		return absent
 	}
 	return n
 }
 
-// integer returns a value as an integer. Beyond 2^31 none is meant.
+// integerMax is beyond every integer that a config can mean.
+const integerMax = 1 << 31
+
+// integer returns a value as an integer.
 func integer(value any) (int, bool) {
 	x, ok := number(value)
-	return int(x), ok && x == math.Trunc(x) && math.Abs(x) < 1<<31
+	return int(x), ok && x == math.Trunc(x) && math.Abs(x) < integerMax
 }
 
 // floatOr returns a number.

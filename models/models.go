@@ -93,7 +93,7 @@ func Parse(name, file string, text []byte) (*Model, error) {
 	for _, a := range architectures {
 		known = append(known, a.modelType)
 	}
-	modelType := c.stringOr("model_type", "")
+	modelType, _ := c.get("model_type").(string)
 	for _, a := range architectures {
 		if a.modelType != modelType {
 			continue
@@ -107,9 +107,9 @@ func Parse(name, file string, text []byte) (*Model, error) {
 		m.Facts.count(m.build(Shape{Seq: 1, Rows: 1}).Forward)
 		return m, nil
 	}
-	what := fmt.Sprintf("is %q", modelType)
-	if c.fields["model_type"] == nil {
-		what = "is missing"
+	what := "is missing"
+	if value := c.fields["model_type"]; value != nil {
+		what = "is " + show(value)
 	}
 	return nil, fmt.Errorf("%s: field model_type %s; moegen knows %s", file, what, strings.Join(known, ", "))
 }

@@ -123,6 +123,12 @@ func (r *rope) llama3(p *config) {
 // numbers apply, to all positions of the batch: a plan cannot know, so sequences stay within it.
 func (r *rope) longrope(p *config) {
 	original := r.original(p)
+	factor := p.positiveOr("factor", float64(r.MaxSeq)/float64(original))
+	r.Scale = 1
+	if factor > 1 {
+		r.Scale = math.Sqrt(1 + math.Log(factor)/math.Log(float64(original)))
+	}
+	r.Scale = p.positiveOr("attention_factor", r.Scale)
 	short, long := p.list("short_factor"), p.list("long_factor")
 	for _, l := range []struct {
 		field   string
@@ -133,12 +139,6 @@ func (r *rope) longrope(p *config) {
 			return
 		}
 	}
-	factor := p.positiveOr("factor", float64(r.MaxSeq)/float64(original))
-	r.Scale = 1
-	if factor > 1 {
-		r.Scale = math.Sqrt(1 + math.Log(factor)/math.Log(float64(original)))
-	}
-	r.Scale = p.positiveOr("attention_factor", r.Scale)
 	for i, value := range short {
 		x, ok := number(value)
 		if !ok || !(x > 0) {

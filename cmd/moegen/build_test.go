@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"moegen/runtime/train"
@@ -101,6 +102,21 @@ func TestBuild(t *testing.T) {
 			t.Errorf("left behind: %v (%v)", entries, err)
 		}
 	})
+}
+
+// Whoever has no home that can be written to builds with a cache for that build alone.
+func TestBuildWithoutHome(t *testing.T) {
+	home, scratch := filepath.Join(t.TempDir(), "home"), t.TempDir()
+	if err := os.WriteFile(home, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_CACHE_HOME", "")
+	for _, value := range []string{"", home} {
+		t.Setenv("HOME", value)
+		if got := buildEnvironment(nil, scratch); !slices.Contains(got, "GOCACHE="+filepath.Join(scratch, "go-build")) {
+			t.Errorf("HOME=%q: built in %v", value, got)
+		}
+	}
 }
 
 func digest(t *testing.T, path string) [sha256.Size]byte {

@@ -64,10 +64,11 @@ func buildEnvironment(environment []string, scratch string) []string {
 	}
 	if !cache {
 		base, err := os.UserCacheDir()
-		if err != nil { // no home: a cache for this build alone
-			base = scratch
+		folder := filepath.Join(base, "moegen", "go-build")
+		if err != nil || os.MkdirAll(folder, 0o777) != nil { // no home: a cache for this build alone
+			folder = filepath.Join(scratch, "go-build")
 		}
-		out = append(out, "GOCACHE="+filepath.Join(base, "moegen", "go-build"))
+		out = append(out, "GOCACHE="+folder)
 	}
 	return append(out,
 		"GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GO111MODULE=on", "GOFLAGS=", "GOENV=off",

@@ -26,7 +26,12 @@ func initCommand() *cobra.Command {
 		Long: `Write a checkpoint folder in Hugging Face's form with random weights: config.json, safetensors, and a tokenizer.
 The tokenizer is that of DIR if there is one. A model with a published vocabulary gets none: copy the publisher's.
 Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes on every machine.`,
-		Args: cobra.ExactArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return fmt.Errorf("init takes a model and the new folder for its checkpoint, but was given %d arguments", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := os.Lstat(args[1]); err == nil {
 				return fmt.Errorf("%s exists already and is not overwritten; choose another folder or remove it", args[1])
@@ -53,7 +58,7 @@ Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes 
 			}
 			defer c.Close()
 			if err := c.SaveRandom(args[1], params, seed); err != nil {
-				return failure{err}
+				return cannotWrite(args[1], err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s parameters of %s from seed %d; %s\n",
 				args[1], grouped(m.Facts.Parameters), m.Name, seed, note)

@@ -20,7 +20,12 @@ func inspectCommand() *cobra.Command {
 		Short: "Show what a training binary was built for, without running it",
 		Long: `Show the manifest of a training binary: what it was built for, from which config, by which moegen. The binary is
 only read. Its own info command prints the same manifest.`,
-		Args: cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("inspect takes one binary, but was given %d arguments", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := inspect(args[0])
 			if err != nil {

@@ -26,7 +26,12 @@ func modelsCommand() *cobra.Command {
 		Short: "List the models known by name, or show the facts of one",
 		Long: `Without an argument: the models known by name, a line each. With one: sizes, parameters, floating-point
 operations and checkpoint size of a model, and which fields of its config training does not depend on.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("models takes at most one model, but was given %d arguments", len(args))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
 			if len(args) == 1 {

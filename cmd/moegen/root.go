@@ -54,9 +54,25 @@ not usable.`,
 		c.cmd.GroupID = c.group
 		root.AddCommand(c.cmd)
 	}
+	root.SetHelpCommand(helpCommand(root))
 	root.SetHelpCommandGroupID("look")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
+}
+
+// helpCommand shows the help of a command.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return fmt.Errorf("there is no command %q; see moegen --help", strings.Join(args, " "))
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // flagGroup is a titled part of a command's flags, as its help shows them.

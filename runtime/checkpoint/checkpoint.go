@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"moegen/runtime/safetensors"
 )
@@ -48,6 +49,9 @@ func (c *Checkpoint) open() (err error) {
 	c.config, err = os.ReadFile(filepath.Join(c.dir, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no %s: not a checkpoint folder", c.dir, configFile)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%s is a file, and a checkpoint is a folder: give the one with %s in it", c.dir, configFile)
 	}
 	if err != nil {
 		return err

@@ -33,8 +33,11 @@ func list(path string, extensions []string) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !stat.IsDir() {
+	if stat.Mode().IsRegular() {
 		return &listing{paths: []string{path}}, nil
+	}
+	if !stat.IsDir() {
+		return nil, fmt.Errorf("%s is neither a file nor a folder: text is read twice, so it must lie on disk", path)
 	}
 	l := &listing{folder: true}
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {

@@ -154,7 +154,7 @@ func TestIndexErrors(t *testing.T) {
 		{`{"weight_map":{"a":"1.safetensors"}}`, ``},
 		{`{"weight_map":{"a":"2.safetensors"}}`, `INDEX: tensor "b" of 2.safetensors is not listed`},
 		{`{"weight_map":{"a":"1.safetensors","b":"3.safetensors"}}`, `DIR/3.safetensors: tensor "a" is in DIR/1.safetensors as well`},
-		{`{"weight_map":{"a":"4.safetensors"}}`, `open DIR/4.safetensors: no such file or directory`},
+		{`{"weight_map":{"a":"4.safetensors"}}`, `DIR/model.safetensors.index.json lists 4.safetensors, which is not in the folder`},
 	} {
 		dir := t.TempDir()
 		writeFile(t, dir, "1.safetensors", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, 8)

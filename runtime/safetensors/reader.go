@@ -117,7 +117,9 @@ func (r *Reader) addIndexed(dir string) error {
 	}
 	slices.Sort(files)
 	for _, file := range slices.Compact(files) {
-		if err := r.add(dir, file); err != nil {
+		if err := r.add(dir, file); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s lists %s, which is not in the folder", path, file)
+		} else if err != nil {
 			return err
 		}
 	}

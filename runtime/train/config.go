@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -43,7 +44,9 @@ func matchConfig(dir, built string, found []byte) error {
 // an object itself counts as set.
 func fields(text []byte) (map[string]string, error) {
 	var object map[string]any
-	if err := json.Unmarshal(text, &object); err != nil {
+	if err := json.Unmarshal(text, &object); errors.As(err, new(*json.UnmarshalTypeError)) {
+		return nil, errors.New("not a JSON object: give the folder of a model")
+	} else if err != nil {
 		return nil, err
 	}
 	flat := map[string]string{}

@@ -42,7 +42,7 @@ func TestConfigOfAnotherModelIsNamed(t *testing.T) {
 		{`{"layers": ["b", "a"]}`, `layers is ["b","a"], this binary was built for ["a","b"]`},
 		{`{"norm": false}`, "norm is false"},
 		{`{"rope_scaling": {"factor": 4}}`, "rope_scaling is set, this binary was built for null"},
-		{`[]`, "D/config.json: json"},
+		{`[]`, "D/config.json: not a JSON object"},
 	} {
 		err := matchConfig("D", built, []byte(c.found))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

@@ -197,7 +197,12 @@ func prepareOut(out string) (made bool, err error) {
 	entries, err := os.ReadDir(out)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return true, os.MkdirAll(out, 0o777)
+		if err := os.MkdirAll(out, 0o777); err != nil {
+			return false, fmt.Errorf("--out %s cannot be made: %w", out, err)
+		}
+		return true, nil
+	case errors.Is(err, unix.ENOTDIR):
+		return false, fmt.Errorf("--out %s is, or lies below, a file: choose a folder", out)
 	case err != nil:
 		return false, err
 	case len(entries) > 0:

@@ -114,6 +114,9 @@ func TestHelpNamesEveryCommandAndFlag(t *testing.T) {
 	if strings.Contains(help, "completion") {
 		t.Errorf("--help names a command that nobody asked for:\n%s", help)
 	}
+	if by, asked := must(t, program, "help train"), must(t, program, "train --help"); by != asked {
+		t.Errorf("help train is not train --help:\n%s", by)
+	}
 	if bare := must(t, program, ""); bare != help {
 		t.Errorf("no arguments: got %q, want the help", bare)
 	}
@@ -141,6 +144,7 @@ func TestHelpNamesEveryCommandAndFlag(t *testing.T) {
 func TestUsageErrorsAreOneSentence(t *testing.T) {
 	program := testProgram(0)
 	refuse(t, program, 2, "dance", `unknown command "dance"`)
+	refuse(t, program, 2, "help dance", `no command "dance"`)
 	refuse(t, program, 2, "info --yaml", "unknown flag: --yaml")
 	refuse(t, program, 2, "train", "train needs --checkpoint")
 	refuse(t, program, 2, "train --checkpoint x --data y --out z", "train needs --steps")

@@ -94,6 +94,11 @@ func probe(program Program, dir, batches, setting, out string) error {
 	if _, err := os.Lstat(out); err == nil {
 		return fmt.Errorf("%s exists already and is not overwritten: choose another --out or remove it", out)
 	}
+	for step := range c.Steps { // a mistake in the last batch is known before the first has run
+		if _, err := feed.batch(step); err != nil {
+			return err
+		}
+	}
 	e, err := startFrom(program, dir, 0)
 	if err != nil {
 		return err
@@ -120,7 +125,7 @@ func probe(program Program, dir, batches, setting, out string) error {
 	err = writeProbe(e, w, &c, feed, taps)
 	if err != nil {
 		w.Abort()
-		return err
+		return failed(err)
 	}
 	return failed(w.Commit())
 }

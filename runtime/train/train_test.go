@@ -374,12 +374,14 @@ func TestTrainRefusesBadInput(t *testing.T) {
 	out := filepath.Join(tmp, "out")
 	for _, c := range []struct{ line, want string }{
 		{line(filepath.Join(tmp, "none"), text, out, ""), "none holds no config.json"},
+		{line(file, text, out, ""), "is a file, and a checkpoint is a folder"},
+		{line(dir, os.DevNull, out, ""), "is neither a file nor a folder"},
 		{line(withConfig(`10000.0`, `500000.0`), text, out, ""), "rope_theta is 500000, this binary was built for 10000"},
 		{line(dir, filepath.Join(tmp, "none"), out, ""), "none does not exist"},
 		{line(dir, write(t, filepath.Join(tmp, "empty"), ""), out, ""), "holds no text"},
 		{line(dir, text, out, "--extension .go"), "holds no .go"},
-		{line(dir, text, filepath.Join(file, "out"), ""), "not a directory"},
-		{line(dir, text, file, ""), "not a directory"},
+		{line(dir, text, filepath.Join(file, "out"), ""), "lies below, a file"},
+		{line(dir, text, file, ""), "choose a folder"},
 		{line(dir, text, out, "--steps 0"), "--steps 0"},
 		{line(dir, text, out, "--lr -1"), "--lr -1"},
 		{line(dir, text, out, "--lr NaN"), "--lr NaN"},
