@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"slices"
 
 	"moegen/ir"
 )
@@ -58,6 +59,39 @@ var streamOps = []deviceOp{
 			gu, da := normalRows(1, 2, r.matrix(2*24), r.count), normalRows(2, 1, r.matrix(24), r.count)
 			return deviceCase{"", chosen(r), []operand{gu, da, normalRows(3, 0.5, r.tokenMatrix(ir.F32, r.topK), r.known), r.offsets, r.pairs}}
 		})},
+	{op: "embedding_grad", results: []deviceTolerance{{bf16Rounding, 200 * 0x1p-24, "one rounding; a chain of float32 sums, at most one a token"}},
+		magnitude: termSums, cases: slices.Concat(
+			embeddingGradCases("few ids", 70, 24, 20, 3, func(t int) int { return t * t % 20 }),
+			embeddingGradCases("all tokens equal", 131, 16, 6, -1, func(int) int { return 5 }),
+			embeddingGradCases("all padding", 9, 8, 6, 2, func(int) int { return 2 }),
+			embeddingGradCases("odd", 33, 5, 300, 7, func(t int) int { return t * 9 % 300 }),
+		)},
+	{op: "add", results: []deviceTolerance{{bf16Rounding, 0, "one rounding"}}, cases: []deviceCase{
+		{"bf16", nil, []operand{normals(1, 1, ir.Fixed(ir.BF16, 11, 24)), normals(2, 1, ir.Fixed(ir.BF16, 11, 24))}},
+		{"odd", nil, []operand{normals(1, 1, ir.Fixed(ir.BF16, 7, 3)), normals(2, 1, ir.Fixed(ir.BF16, 7, 3))}},
+		{"f32", nil, []operand{normals(1, 1, ir.Fixed(ir.F32, 18)), normals(2, 1, ir.Fixed(ir.F32, 18))}},
+	}},
+	{op: "accumulate", results: []deviceTolerance{{bf16Rounding, 0, "one rounding"}}, cases: []deviceCase{
+		{"overwrites", nil, []operand{normals(1, 1, ir.Fixed(ir.BF16, 11, 24)), normalRows(2, 1, ir.Fixed(ir.BF16, 11, 24), 0), stepRecord(false)}},
+		{"adds", nil, []operand{normals(1, 1, ir.Fixed(ir.BF16, 11, 24)), normals(2, 1, ir.Fixed(ir.BF16, 11, 24)), stepRecord(true)}},
+		{"f32", nil, []operand{normals(1, 1, ir.Fixed(ir.F32, 9)), normals(2, 1, ir.Fixed(ir.F32, 9)), stepRecord(true)}},
+	}},
+	{op: "slice_rows", results: []deviceTolerance{exact}, cases: []deviceCase{
+		{"inside", ir.Attrs{{Key: "rows", Value: 4}}, []operand{normals(1, 1, ir.Fixed(ir.BF16, 11, 24)), whole(3)}},
+		{"over the end", ir.Attrs{{Key: "rows", Value: 7}}, []operand{normals(1, 1, ir.Fixed(ir.BF16, 5, 3)), whole(2)}},
+	}},
+}
+
+// embeddingGradCases has a gradient alone, one that overwrites what is no number, and one that adds up.
+func embeddingGradCases(name string, tokens, cols, vocab, padding int, id func(t int) int) []deviceCase {
+	attrs := ir.Attrs{{Key: "vocab", Value: vocab}, {Key: "padding", Value: padding}}
+	ids := fill(ir.Fixed(ir.I32, tokens), tokens, func(t int) float64 { return float64(id(t)) })
+	dy, table := normals(1, 1, ir.Fixed(ir.BF16, tokens, cols)), ir.Fixed(ir.BF16, vocab, cols)
+	return []deviceCase{
+		{name, attrs, []operand{ids, dy, {}, {}}},
+		{name + ", overwriting", attrs, []operand{ids, dy, normalRows(2, 1, table, 0), stepRecord(false)}},
+		{name + ", adding", attrs, []operand{ids, dy, normals(2, 1, table), stepRecord(true)}},
+	}
 }
 
 var swigluTolerance = deviceTolerance{bf16Rounding, 0x1p-20, "one rounding; a dozen float32 ones and those of the sigmoid, of terms near the root mean square"}

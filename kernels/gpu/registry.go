@@ -3,10 +3,12 @@ package gpu
 // families is the registry, sorted by name.
 var families = []Family{
 	adamWFamily,
+	addFamily,
 	attentionFamily,
 	attentionGradFamily,
 	biasGradFamily,
 	crossEntropyFamily,
+	embeddingGradFamily,
 	gatherFamily,
 	gemm,
 	groupedGEMM,
@@ -17,6 +19,7 @@ var families = []Family{
 	rmsNormGradFamily,
 	routeFamily,
 	routerFamily,
+	sliceFamily,
 	sumSquaresFamily,
 	swigluFamily,
 	swigluUnpermuteFamily,
@@ -26,12 +29,15 @@ var families = []Family{
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
 var kernels = []*Kernel{
+	accumulate,
 	adamWKernel,
+	add,
 	attention,
 	attentionGrad,
 	biasGrad,
 	clipScale,
 	embedding,
+	embeddingGrad,
 	groupedLinear,
 	groupedLinearDGrad,
 	groupedLinearWGrad,
@@ -50,6 +56,7 @@ var kernels = []*Kernel{
 	route,
 	router,
 	routerGrad,
+	sliceRows,
 	sumSquares,
 	swiglu,
 	swigluGrad,

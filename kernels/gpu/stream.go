@@ -163,18 +163,23 @@ func zeroing(place Arg, bytes int) Step {
 			k := m.Kernel(name, streamThreads)
 			at, pieces, halves := k.ParamPtr("at"), k.ParamU32("pieces"), k.ParamU32("halves")
 			k.WaitPrerequisites()
-			zero := k.Const(ptx.B32, 0)
-			eachThread(k, pieces, func(i ptx.Reg) {
-				k.St(ptx.Global, k.Add(at, k.MulWide(i, 16)).At(0), zero, zero, zero, zero)
-			})
-			k.Comment("the last bytes")
-			eachThread(k, halves, func(i ptx.Reg) {
-				k.St(ptx.Global, k.Add(at, k.MadWide(i, 2, k.MulWide(pieces, 16))).At(0), k.Const(ptx.B16, 0))
-			})
+			zeros16(k, at, pieces, halves)
 			k.LaunchDependents()
 			k.Exit()
 		},
 	}
+}
+
+// zeros16 writes zeros to so many 16-byte pieces, and to the bf16 behind them, which make no whole piece.
+func zeros16(k *ptx.Kernel, at, pieces, halves ptx.Reg) {
+	zero := k.Const(ptx.B32, 0)
+	eachThread(k, pieces, func(i ptx.Reg) {
+		k.St(ptx.Global, k.Add(at, k.MulWide(i, 16)).At(0), zero, zero, zero, zero)
+	})
+	k.Comment("the last bytes")
+	eachThread(k, halves, func(i ptx.Reg) {
+		k.St(ptx.Global, k.Add(at, k.MadWide(i, 2, k.MulWide(pieces, 16))).At(0), k.Const(ptx.B16, 0))
+	})
 }
 
 // bfloat reports whether all values that are there have elements in bf16.

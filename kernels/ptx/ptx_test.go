@@ -137,6 +137,7 @@ func memory(m *ptx.Module) {
 	keep := k.Policy(ptx.KeepLong)
 	v := k.LdVec(ptx.Stream, ptx.B32, 4, p.At(16))
 	k.Hint(keep).LdInto(ptx.Global, v, p.At(32))
+	k.LdInto(ptx.Global, v, k.Add(p, 256).At(-64)) // an offset below zero
 	k.St(ptx.Shared, at.At(0), v...)
 	k.Sync()
 	x := k.Ld(ptx.Access{Space: ptx.SharedSpace, Order: ptx.Volatile}, ptx.F32, t.At(4))

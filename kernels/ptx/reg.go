@@ -62,7 +62,7 @@ func (a Addr) String() string {
 	if a.Off == 0 {
 		return "[" + a.Base.name + "]"
 	}
-	return fmt.Sprintf("[%s%+d]", a.Base.name, a.Off)
+	return fmt.Sprintf("[%s+%d]", a.Base.name, a.Off) // ptxas takes +-4, not -4
 }
 
 // Operand is what an instruction reads: a Reg, an int for integers and bits, or a float64 for floats.
