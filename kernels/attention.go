@@ -18,10 +18,11 @@ var attention = &Kernel{
 var attentionGrad = &Kernel{
 	Name: "host.AttentionGrad", Op: "attention_grad",
 	Covers: func(n *ir.Node) bool { return packedAttention(n, n.In[1].Type).fits() },
-	// Keys and values, packed, and their gradients; the gradient of the queries; a number a query.
+	// Keys and values, packed, and their gradients; queries and gradients of outputs, packed, and the queries' gradients; two numbers a
+	// query.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[1].Type)
-		return p.blocks*(4*p.across+p.along) + p.queries*(p.dim+1)
+		return p.blocks*(4*p.across+p.along) + p.queries*(3*p.dim+2)
 	},
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(attentionDims(l, l.In[1]), in(1), in(2), in(3), in(0), in(4), out(0), workspace)...)

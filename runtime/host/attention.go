@@ -67,10 +67,10 @@ func AttentionGrad(p *Pool, b, s, h, g, d int, scale float32, qkv, o, lse, do []
 }
 
 // AttentionGradWorkspace is the number of elements of AttentionGrad's workspace: keys and values, packed, with their
-// gradients, the gradient of the queries, and do·o of every query.
+// gradients; queries and the gradients of their outputs, packed, with the gradients of the queries and two numbers for each.
 func AttentionGradWorkspace(b, s, h, g, d int) int {
 	l := newAttentionLayout(s, d)
-	return b*g*l.blocks*(4*l.across()+l.along()) + b*h*pad(s)*(l.dim+1)
+	return b*g*l.blocks*(4*l.across()+l.along()) + b*h*pad(s)*(3*l.dim+2)
 }
 
 // attention is one call: shapes, scale and documents.
@@ -139,8 +139,8 @@ func (l attentionLayout) across() int { return l.dim * l.keyStride() }
 // along is the size of a block of keys or values as they are, [keys, dim].
 func (l attentionLayout) along() int { return l.keys * l.dimStride() }
 
-// scratch is what a worker needs for a block of queries: queries and outputs or their gradients, scores or
-// probabilities and their gradients, and up to five numbers a query.
+// scratch is what a worker needs for a block of queries: queries and outputs, or nothing of the kind in the backward pass; scores or
+// probabilities and their gradients; and up to five numbers a query.
 func (l attentionLayout) scratch() int { return l.queries * (2*l.dim + 2*l.keyStride() + 5) }
 
 // blockKeys is how many keys block has, padded: short of keys in the last block only.

@@ -9,18 +9,20 @@ type attentionGrads struct {
 	qkv, o, lse, do, dqkv []float32
 	kt, vt, k             []float32 // keys and values lying across, keys as they are
 	dkt, dvt              []float32 // gradients of keys and values, lying across, without the scale
+	q, dr                 []float32 // queries and gradients of their outputs, rows of dim
 	dq                    []float32 // gradient of queries, rows of dim, without the scale
-	delta                 []float32 // do·o
+	shift, delta          []float32 // of each query: lse to base 2; do·o
 }
 
 func (a *attention) backward(p *Pool, qkv, o, lse, do, dqkv, ws []float32) {
-	blocks := a.b * a.g * a.blocks
+	blocks, queries := a.b*a.g*a.blocks, a.b*a.h*pad(a.s)
 	c := carver{ws}
 	b := attentionGrads{
 		attention: a, qkv: qkv, o: o, lse: lse, do: do, dqkv: dqkv,
 		kt: c.take(blocks * a.across()), vt: c.take(blocks * a.across()), k: c.take(blocks * a.along()),
 		dkt: c.take(blocks * a.across()), dvt: c.take(blocks * a.across()),
-		dq: c.take(a.b * a.h * pad(a.s) * a.dim), delta: c.take(a.b * a.h * pad(a.s)),
+		q: c.take(queries * a.dim), dr: c.take(queries * a.dim), dq: c.take(queries * a.dim),
+		shift: c.take(queries), delta: c.take(queries),
 	}
 	p.For(blocks, b.pack)
 	p.For(a.b*a.h*a.blocks, b.prepare)
@@ -49,14 +51,20 @@ func (b *attentionGrads) queryBlock(i int) (row, head, first, n int) {
 	return i / b.blocks / b.h, i / b.blocks % b.h, first, min(b.keys, b.s-first)
 }
 
-// prepare clears the gradients of the i-th block of queries, and computes do·o.
+// prepare copies the i-th block of queries with what belongs to them, so that it stands in one piece, and clears its gradients. A
+// padded query is zero: it has probabilities 1 and adds nothing to any gradient.
 func (b *attentionGrads) prepare(i int) {
 	row, head, first, n := b.queryBlock(i)
-	at := b.query(row, head, first)
-	clear(b.dq[at*b.dim:][:pad(n)*b.dim])
+	at, t, rows := b.query(row, head, first), row*b.s+first, pad(n)
+	packRows(n, b.d, b.qkv[t*b.width()+head*b.d:], b.width(), rows, b.dim, b.q[at*b.dim:], b.dim)
+	packRows(n, b.d, b.do[(t*b.h+head)*b.d:], b.h*b.d, rows, b.dim, b.dr[at*b.dim:], b.dim)
+	clear(b.dq[at*b.dim:][:rows*b.dim])
+	clear(b.shift[at+n : at+rows])
+	clear(b.delta[at+n : at+rows])
 	for r := range n {
-		t := ((row*b.s+first+r)*b.h + head) * b.d
-		b.delta[at+r] = dot(b.do[t:t+b.d], b.o[t:t+b.d])
+		from := ((t+r)*b.h + head) * b.d
+		b.shift[at+r] = float32(float64(b.lse[(t+r)*b.h+head]) * math.Log2E)
+		b.delta[at+r] = dot(b.do[from:from+b.d], b.o[from:from+b.d])
 	}
 }
 
@@ -100,75 +108,44 @@ func (b *attentionGrads) pairs(p *Pool) {
 	}
 }
 
-// backwardScratch is what one worker needs for a block of queries.
-type backwardScratch struct {
-	q, do        []float32 // [queries, dim]
-	p, ds        []float32 // [queries, keyStride]: scores, then probabilities; gradient of probabilities, then of scores
-	shift, delta []float32 // [queries]: of lse to base 2; do·o
-}
-
-func (l attentionLayout) backwardScratch(x []float32) backwardScratch {
-	c := carver{x}
-	n := l.queries
-	return backwardScratch{
-		q: c.take(n * l.dim), do: c.take(n * l.dim), p: c.take(n * l.keyStride()), ds: c.take(n * l.keyStride()),
-		shift: c.take(n), delta: c.take(n),
-	}
-}
-
 // pair is one block of keys against one of as many queries, of all query heads that share the keys.
 func (b *attentionGrads) pair(rowHead, queries, keys int, scratch []float32) {
-	w := b.backwardScratch(scratch)
 	row, group := rowHead/b.g, b.h/b.g
 	first := queries * b.keys
 	end := min(first+b.keys, b.s)
 	for head := rowHead % b.g * group; head < (rowHead%b.g+1)*group; head++ {
 		for q0 := first; q0 < end; q0 += b.queries {
-			n := min(b.queries, end-q0)
-			if starts := b.starts[row*b.s+q0:][:n]; int(lowest(starts)) < (keys+1)*b.keys {
-				b.load(row, head, q0, n, w)
-				b.block(rowHead*b.blocks+keys, row, head, q0, keys*b.keys, starts, w)
+			starts := b.starts[row*b.s+q0:][:min(b.queries, end-q0)]
+			if int(lowest(starts)) < (keys+1)*b.keys {
+				b.block(rowHead*b.blocks+keys, row, head, q0, keys*b.keys, starts, scratch)
 			}
 		}
 	}
 }
 
-// load copies n queries of a head with what belongs to them, and zeroes the padding: a padded query has probabilities 1 and adds
-// nothing to any gradient.
-func (b *attentionGrads) load(row, head, q0, n int, w backwardScratch) {
-	rows := pad(n)
-	t := row*b.s + q0
-	packRows(n, b.d, b.qkv[t*b.width()+head*b.d:], b.width(), rows, b.dim, w.q, b.dim)
-	packRows(n, b.d, b.do[(t*b.h+head)*b.d:], b.h*b.d, rows, b.dim, w.do, b.dim)
-	for r := range n {
-		w.shift[r] = float32(float64(b.lse[(t+r)*b.h+head]) * math.Log2E)
-	}
-	clear(w.shift[n:rows])
-	copy(w.delta, b.delta[b.query(row, head, q0):][:n])
-	clear(w.delta[n:rows])
-}
-
 // block is one block of queries against block kv of keys, which begins at token k0.
-func (b *attentionGrads) block(kv, row, head, q0, k0 int, starts []int32, w backwardScratch) {
+func (b *attentionGrads) block(kv, row, head, q0, k0 int, starts []int32, scratch []float32) {
 	rows, keys := pad(len(starts)), b.blockKeys(k0/b.keys)
-	stride := b.keyStride()
+	stride, at := b.keyStride(), b.query(row, head, q0)
 	kt, vt, k := b.kt[kv*b.across():], b.vt[kv*b.across():], b.k[kv*b.along():]
 	dkt, dvt := b.dkt[kv*b.across():], b.dvt[kv*b.across():]
-	dq := b.dq[b.query(row, head, q0)*b.dim:]
+	q, do, dq := b.q[at*b.dim:], b.dr[at*b.dim:], b.dq[at*b.dim:]
+	c := carver{scratch}
+	p, ds := c.take(b.queries*stride), c.take(b.queries*stride) // scores, then probabilities; their gradient, then that of scores
 	for n := range b.stripes(q0, rows, k0, keys) {
-		at := n.first*stride + n.column
-		b.ops.product(rows-n.first, n.keys, b.d, w.q[n.first*b.dim:], b.dim, 1, kt[n.column:], stride, w.p[at:], stride, false)
-		b.ops.product(rows-n.first, n.keys, b.d, w.do[n.first*b.dim:], b.dim, 1, vt[n.column:], stride, w.ds[at:], stride, false)
+		to := n.first*stride + n.column
+		b.ops.product(rows-n.first, n.keys, b.d, q[n.first*b.dim:], b.dim, 1, kt[n.column:], stride, p[to:], stride, false)
+		b.ops.product(rows-n.first, n.keys, b.d, do[n.first*b.dim:], b.dim, 1, vt[n.column:], stride, ds[to:], stride, false)
 	}
 	for n := range b.bands(q0, rows, k0, keys) {
-		p, ds := w.p[n.first*stride:], w.ds[n.first*stride:]
-		b.mask(w.p, q0, k0, n, starts)
-		b.ops.rowExpGrad(n.rows, n.keys, p, ds, stride, b.exponent, w.shift[n.first:], w.delta[n.first:])
+		b.mask(p, q0, k0, n, starts)
+		p, ds := p[n.first*stride:], ds[n.first*stride:]
+		b.ops.rowExpGrad(n.rows, n.keys, p, ds, stride, b.exponent, b.shift[at+n.first:], b.delta[at+n.first:])
 		b.ops.product(n.rows, b.dim, n.keys, ds, stride, 1, k, b.dimStride(), dq[n.first*b.dim:], b.dim, true)
 	}
 	for n := range b.stripes(q0, rows, k0, keys) {
-		at := n.first*stride + n.column
-		b.ops.product(b.dim, n.keys, rows-n.first, w.do[n.first*b.dim:], 1, b.dim, w.p[at:], stride, dvt[n.column:], stride, true)
-		b.ops.product(b.dim, n.keys, rows-n.first, w.q[n.first*b.dim:], 1, b.dim, w.ds[at:], stride, dkt[n.column:], stride, true)
+		from := n.first*stride + n.column
+		b.ops.product(b.dim, n.keys, rows-n.first, do[n.first*b.dim:], 1, b.dim, p[from:], stride, dvt[n.column:], stride, true)
+		b.ops.product(b.dim, n.keys, rows-n.first, q[n.first*b.dim:], 1, b.dim, ds[from:], stride, dkt[n.column:], stride, true)
 	}
 }

@@ -41,7 +41,6 @@ var floats = map[string]lanewise{
 	"VANDPS":       func(x []uint64) uint64 { return x[0] & x[1] },
 	"VORPS":        func(x []uint64) uint64 { return x[0] | x[1] },
 	"VXORPS":       func(x []uint64) uint64 { return x[0] ^ x[1] },
-	"VPXORD":       func(x []uint64) uint64 { return x[0] ^ x[1] },
 	"VPADDD":       func(x []uint64) uint64 { return uint64(uint32(x[0] + x[1])) },
 	"VPCMPGTD":     func(x []uint64) uint64 { return mask32(int32(x[1]) > int32(x[0])) },
 	"VBLENDVPS":    func(x []uint64) uint64 { return map[bool]uint64{true: x[1], false: x[2]}[x[0]>>31 != 0] },
