@@ -6,8 +6,10 @@ import "embed"
 
 // Sources has the runtime under runtime/ and third-party packages, with their licences, under vendor/.
 //
-//go:embed runtime/*/*.go runtime/*/*.s
+//go:embed runtime/*/*.go runtime/*/*.s runtime/driver/purego/*.go runtime/driver/sim/*.go runtime/sim/arith/*.go
 //go:embed vendor/modules.txt
+//go:embed vendor/github.com/ebitengine/purego/*.go vendor/github.com/ebitengine/purego/*.s vendor/github.com/ebitengine/purego/*.h
+//go:embed vendor/github.com/ebitengine/purego/LICENSE vendor/github.com/ebitengine/purego/internal
 //go:embed vendor/github.com/spf13/cobra/*.go vendor/github.com/spf13/cobra/LICENSE.txt
 //go:embed vendor/github.com/spf13/pflag/*.go vendor/github.com/spf13/pflag/LICENSE
 //go:embed vendor/golang.org/x/sys/LICENSE vendor/golang.org/x/sys/PATENTS

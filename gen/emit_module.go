@@ -32,7 +32,8 @@ const own = "moegen"
 // go.mod and the README.
 func standing(m Manifest) (Files, error) {
 	s := &sources{seen: map[string]bool{}}
-	if err := s.add(own + "/runtime/train"); err != nil {
+	roots := map[string]string{"cpu": "train", "h100": "device"}
+	if err := s.add(own + "/runtime/" + roots[m.Target]); err != nil {
 		return nil, err
 	}
 	requires, modules, err := s.modules()

@@ -85,6 +85,13 @@ func TestEmitIsDeterministic(t *testing.T) {
 func TestEmittedModuleVets(t *testing.T) {
 	t.Run("as planned", func(t *testing.T) { vet(t, toyFiles(t, 2), ".", "./runtime/...") })
 	t.Run("unfused", func(t *testing.T) { vet(t, unfusedFiles(t, 2), ".") })
+	t.Run("what stands in a module for GPUs", func(t *testing.T) {
+		files, err := standing(Manifest{Target: "h100"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vet(t, files, "./runtime/...")
+	})
 }
 
 func vet(t *testing.T, files Files, packages ...string) {
