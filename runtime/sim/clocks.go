@@ -192,6 +192,7 @@ type published struct {
 	clock, proxy clock
 	scope        string
 	by           *cta
+	number       uint64 // of the last publication at a memory location, among all
 }
 
 // add joins an arrival.

@@ -1,5 +1,7 @@
 package sim
 
+import "slices"
+
 // copy lowers everything that begins with cp: cp.async, bulk copies and reductions, tensor copies, and their groups.
 func (l *lowering) copy() {
 	in := l.in
@@ -152,32 +154,59 @@ func (l *lowering) arriveAfterCopies() {
 	a := l.addressing(in.args[0], spc)
 	noinc := in.has("noinc")
 	l.step.run = func(w *warp, m uint32) {
-		w.eachBarrier(a, m, func(i int, mem *memory, off int) {
-			b := w.barrierAt(mem, off, i)
-			if !noinc {
-				b.pending++
+		if w.sameInLanes(a.slot, a.wide, m) && w.sameCopies(m) { // the usual case: as many arrivals at once
+			w.eachBarrier(a, m&-m, func(i int, mem *memory, off int) { w.arriveAfter(mem, off, m, noinc) })
+		} else {
+			w.eachBarrier(a, m, func(i int, mem *memory, off int) { w.arriveAfter(mem, off, 1<<i, noinc) })
+		}
+	}
+}
+
+// sameCopies tells whether the lanes of m take part in the same copies.
+func (w *warp) sameCopies(m uint32) bool {
+	first := w.lane(lowest(m)).async.operations(nil)
+	var own [16]*operation
+	for mm := m & (m - 1); mm != 0; mm &= mm - 1 {
+		if !slices.Equal(first, w.lane(lowest(mm)).async.operations(own[:0])) {
+			return false
+		}
+	}
+	return true
+}
+
+// operations appends those of all groups, the oldest first.
+func (g *groupList) operations(to []*operation) []*operation {
+	for _, list := range g.closed {
+		to = append(to, list...)
+	}
+	return append(to, g.open...)
+}
+
+// arriveAfter makes an arrival for every lane of m once their copies, which are the same, are complete.
+func (w *warp) arriveAfter(mem *memory, off int, m uint32, noinc bool) {
+	lane, count := lowest(m), popcount(m)
+	b := w.barrierAt(mem, off, lane)
+	if !noinc {
+		b.pending += count
+	}
+	o := w.newOperation(true)
+	o.after = w.lane(lane).async.operations(nil)
+	o.write = func() {
+		if b.pending < count {
+			o.actor.fault(Barrier, lane, "an arrival at the mbarrier at shared offset %d, which waits for none", off)
+		}
+		b.pending -= count
+		if o.cta.machine.races {
+			for _, p := range o.after {
+				o.actor.join(&p.actor.clock, &p.actor.proxy)
 			}
-			o := w.newOperation(true)
-			g := &w.lane(i).async
-			o.after = append(o.after, g.open...)
-			for _, c := range g.closed {
-				o.after = append(o.after, c...)
-			}
-			o.write = func() {
-				if b.pending < 1 {
-					o.actor.fault(Barrier, i, "an arrival at the mbarrier at shared offset %d, which waits for none", off)
-				}
-				b.pending--
-				if o.cta.machine.races {
-					for _, p := range o.after {
-						o.actor.join(&p.actor.clock, &p.actor.proxy)
-					}
-					b.known.add(&o.actor)
-				}
-				b.settle(o.cta.machine)
-			}
-			o.start()
-		})
+			b.known.add(&o.actor)
+		}
+		b.settle(o.cta.machine)
+	}
+	o.start()
+	for mm := m; mm != 0; mm &= mm - 1 { // it stands for the copies that were not committed: it ends after them
+		w.lane(lowest(mm)).async.open = []*operation{o}
 	}
 }
 

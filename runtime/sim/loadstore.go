@@ -172,7 +172,7 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 		s, a = splitGeneric(a)
 	}
 	mem, off := w.probe(s, a, n)
-	if mem == nil || a&uint64(t.size-1) != 0 || !mem.defined(off, n) || t.order != "weak" || mem.gpu != w.cta.grid.GPU && mem.cta == nil {
+	if mem == nil || a&uint64(t.size-1) != 0 || !mem.defined(off, n) || t.order != "weak" && d != 0 || mem.gpu != w.cta.grid.GPU && mem.cta == nil {
 		return false
 	}
 	if w.cta.machine.races {
@@ -209,6 +209,9 @@ func (w *warp) loadRun(t *transfer, addr *vec64, d uint64) bool {
 	}
 	for _, r := range t.regs {
 		w.def[r] = full
+	}
+	if t.order != "weak" {
+		w.observe(t.order, t.scope, mem, off)
 	}
 	w.countRun(mem, off, n, int64(t.size)*warpSize, false)
 	return true

@@ -62,9 +62,12 @@ type Machine struct {
 	nextAgent uint32
 	floor     uint32 // agents below belong to finished work that everything later is ordered after
 	readers   readers
-	lastOld   uint64
-	lastMine  uint64
-	lastSet   uint64
+
+	publications uint64 // at memory locations
+
+	lastOld  uint64
+	lastMine uint64
+	lastSet  uint64
 
 	computations []*computation // of products that took effect, not yet begun
 	helpers      atomic.Int32   // goroutines that do such

@@ -138,7 +138,7 @@ func (c *cta) slice() bool {
 			if w.progress == m.progress {
 				continue
 			}
-			w.spinning = false
+			w.spinning, w.woken, w.progress = false, true, m.progress
 		}
 		before := c.grid.counters.Instructions
 		w.execute(quantum)
@@ -156,17 +156,18 @@ func (c *cta) slice() bool {
 	return false
 }
 
-// watch looks at a warp that branched backward: one that repeats itself while no memory changes waits for memory.
+// watch looks at a warp that branched backward: one that repeats itself while no memory changes waits for memory. A warp
+// that was found so and woken by a change is looked at when it comes by again.
 func (m *Machine) watch(w *warp) {
 	if w.progress != m.progress {
-		w.progress, w.backward, w.state = m.progress, 0, 0
+		w.progress, w.backward, w.woken = m.progress, 0, false
 		return
 	}
-	if w.backward++; w.backward < 512 || w.backward%64 != 0 {
+	if w.backward++; !w.woken && w.backward != 48 && w.backward%64 != 0 {
 		return
 	}
 	h := w.hash()
-	w.spinning = h == w.state
+	w.spinning, w.woken = h == w.state, false
 	w.state = h
 }
 

@@ -15,6 +15,7 @@ func (w *warp) publish(order, scope string, mem *memory, off int) {
 		return
 	}
 	a := &w.actor
+	w.cta.machine.publications++
 	if mem.sync == nil {
 		mem.sync = map[int]*published{}
 	}
@@ -23,6 +24,7 @@ func (w *warp) publish(order, scope string, mem *memory, off int) {
 		p = &published{}
 		mem.sync[off] = p
 	}
+	p.number = w.cta.machine.publications
 	switch {
 	case order == "release" || order == "acq_rel":
 		p.add(a)
@@ -45,8 +47,9 @@ func (w *warp) observe(order, scope string, mem *memory, off int) {
 		return
 	}
 	if order == "acquire" || order == "acq_rel" {
-		if reaches(scope, w.cta, p.by) {
+		if reaches(scope, w.cta, p.by) && w.acquired != p.number { // a loop that waits acquires the same again and again
 			w.actor.join(&p.clock, &p.proxy)
+			w.acquired = p.number
 		}
 		return
 	}

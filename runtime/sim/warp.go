@@ -71,17 +71,19 @@ type warp struct {
 	localCap int
 	localDef []uint32 // per byte offset: lanes that wrote it
 
-	fences fences
-	groups [warpSize]*laneGroups // of cp.async and bulk copies
-	wgmma  wgmmaState
-	regs   int   // granted by setmaxnreg, 0: the launch's
-	passed clock // what was done before cluster barriers that it passed
-	phase  int   // of the cluster barrier, at which it arrived + 1; 0: not arrived
+	fences   fences
+	acquired uint64                // the publication that the last acquire took over
+	groups   [warpSize]*laneGroups // of cp.async and bulk copies
+	wgmma    wgmmaState
+	regs     int   // granted by setmaxnreg, 0: the launch's
+	passed   clock // what was done before cluster barriers that it passed
+	phase    int   // of the cluster barrier, at which it arrived + 1; 0: not arrived
 
 	backward int    // backward branches since the machine last made progress
 	progress uint64 // that progress count
 	state    uint64 // hash of the registers at the last look
 	spinning bool
+	woken    bool // was spinning, and has not branched backward since
 	retry    bool // the blocked instruction can be tried again at once
 }
 
