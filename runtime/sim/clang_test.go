@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// The programs of testdata/clang define BODY, the work of one thread: it reads words 4i to 4i+3 of in and writes its part of
-// out. The same text is compiled by clang for nvptx64 and run here, and compiled for the host and run there.
+// A program in C defines BODY, the work of one thread: it reads words 4i to 4i+3 of in and writes its part of out. The same
+// text is compiled by clang for nvptx64 and run here, and compiled for the host and run there.
 const (
 	deviceBody = `#define BODY static inline void body(int i, const void *in, void *out)
 `
@@ -134,21 +134,4 @@ func put(t testing.TB, m *Machine, data []byte) uint64 {
 		t.Fatal(err)
 	}
 	return a
-}
-
-func TestClangPrograms(t *testing.T) {
-	cc := clang(t)
-	files, err := filepath.Glob("testdata/clang/*.c")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no programs", err)
-	}
-	for _, name := range files {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareWithHost(t, cc, string(text))
-		})
-	}
 }
