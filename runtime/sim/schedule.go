@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 )
 
@@ -174,21 +175,21 @@ func (m *Machine) watch(w *warp) {
 // hash is of the running activation's registers, predicates and lanes.
 func (w *warp) hash() uint64 {
 	w.settleProducts()
-	h := uint64(w.cur.mask)*31 + uint64(w.cur.pc)
-	mix := func(x uint64) { h = (h ^ x) * 0x9E3779B97F4A7C15; h ^= h >> 29 }
-	for _, r := range w.cur.act.f.regs {
-		if r.slot < 0 {
-			continue
-		}
-		if r.typ.class == 'p' {
-			mix(uint64(w.p[r.slot]))
-			continue
-		}
-		for i := range warpSize {
-			mix(w.get(r.slot, i, r.typ.bits))
-		}
+	const k = 0x9E3779B97F4A7C15
+	mix := func(h, x uint64) uint64 { return bits.RotateLeft64((h^x)*k, 29) }
+	a := w.cur.act
+	var h [4]uint64 // independent chains keep the host's multiplier busy
+	for b := a.block; len(b) >= 4; b = b[4:] {
+		h[0], h[1], h[2], h[3] = mix(h[0], b[0]), mix(h[1], b[1]), mix(h[2], b[2]), mix(h[3], b[3])
 	}
-	return h
+	all := uint64(w.cur.mask)*31 + uint64(w.cur.pc)
+	for _, x := range h {
+		all = mix(all, x)
+	}
+	for _, p := range a.p {
+		all = mix(all, uint64(p))
+	}
+	return all
 }
 
 // background does asynchronous work: early in the plain schedule, late otherwise.

@@ -169,7 +169,7 @@ func newRegisters(f *Function) *activation {
 		words += vectorWords(x, shared[i])
 	}
 	block := make([]uint64, words)
-	a := &activation{f: f, v: make([]unsafe.Pointer, f.slots), def: make([]uint32, f.slots),
+	a := &activation{f: f, block: block, v: make([]unsafe.Pointer, f.slots), def: make([]uint32, f.slots),
 		p: make([]uint32, f.predicates), pdef: make([]uint32, f.predicates),
 		param: make([]byte, f.paramSize*warpSize), paramDef: make([]uint32, f.paramSize)}
 	at := 0

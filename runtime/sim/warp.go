@@ -23,6 +23,7 @@ type lane interface{ uint32 | uint64 }
 type activation struct {
 	f         *Function
 	v         []unsafe.Pointer
+	block     []uint64 // what the vectors are made of, without those of immediates: a multiple of 16 words
 	def       []uint32
 	p, pdef   []uint32
 	param     []byte   // lane-major, f.paramSize each
