@@ -266,3 +266,26 @@ func TestConfigsAreJSON(t *testing.T) {
 		}
 	}
 }
+
+// The first layers of a model are a model with the same widths: its parameters are those of that many layers and of what
+// belongs to none.
+func TestFirstLayers(t *testing.T) {
+	whole, _ := Lookup("qwen3-30b-a3b")
+	four, err := whole.FirstLayers(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if four.Name != "qwen3-30b-a3b-4-layers" || four.Facts.Layers != 4 || four.Facts.Hidden != whole.Facts.Hidden {
+		t.Errorf("%s: %+v", four.Name, four.Facts)
+	}
+	three, _ := whole.FirstLayers(3)
+	layer := four.Facts.Parameters - three.Facts.Parameters
+	if want := whole.Facts.Parameters - 44*layer; four.Facts.Parameters != want {
+		t.Errorf("%d parameters, want %d", four.Facts.Parameters, want)
+	}
+	for _, n := range []int{0, 49} {
+		if _, err := whole.FirstLayers(n); err == nil {
+			t.Errorf("the first %d of 48 layers", n)
+		}
+	}
+}

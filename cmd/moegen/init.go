@@ -20,6 +20,7 @@ import (
 func initCommand() *cobra.Command {
 	var seed uint64
 	var dtype string
+	var layers int
 	cmd := &cobra.Command{
 		Use:   "init NAME | DIR | config.json OUTDIR",
 		Short: "Write a randomly initialised checkpoint",
@@ -36,7 +37,7 @@ Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes 
 			if _, err := os.Lstat(args[1]); err == nil {
 				return fmt.Errorf("%s exists already and is not overwritten; choose another folder or remove it", args[1])
 			}
-			m, err := loadModel(args[0])
+			m, err := loadLayers(args[0], layers)
 			if err != nil {
 				return err
 			}
@@ -67,6 +68,7 @@ Any other gets one whose tokens are the 256 bytes. Equal seeds give equal bytes 
 	}
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "seed of the random weights")
 	cmd.Flags().StringVar(&dtype, "dtype", "", "element type of the weights, f32 or bf16 (default: as the config says)")
+	cmd.Flags().IntVar(&layers, "layers", 0, layersUsage)
 	return cmd
 }
 

@@ -59,6 +59,15 @@ operations and checkpoint size of a model, and which fields of its config traini
 	return cmd
 }
 
+// loadLayers is loadModel, cut off behind the first layers if there are to be less than all; 0: all.
+func loadLayers(arg string, layers int) (*models.Model, error) {
+	m, err := loadModel(arg)
+	if err != nil || layers == 0 {
+		return m, err
+	}
+	return m.FirstLayers(layers)
+}
+
 // loadModel returns the model that an argument names: a model known by name, a checkpoint folder, or a
 // config.json. A name with a path separator is never one of the first.
 func loadModel(arg string) (*models.Model, error) {

@@ -10,12 +10,12 @@ import (
 	"moegen/internal/golden"
 )
 
-// build makes the training binary of a checkpoint folder.
-func build(t *testing.T, model string, args ...string) (binary string) {
+// build makes the training binary of a checkpoint folder for a target.
+func build(t *testing.T, target, model string, args ...string) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "trainer")
 	var out, errs bytes.Buffer
-	line := append([]string{"build", model, "--target", "cpu", "--dtype", "f32", "-o", binary}, args...)
+	line := append([]string{"build", model, "--target", target, "-o", binary}, args...)
 	if code := run(line, &out, &errs); code != 0 {
 		t.Fatalf("moegen %v: exit status %d\n%s%s", line, code, out.String(), errs.String())
 	}
@@ -23,11 +23,12 @@ func build(t *testing.T, model string, args ...string) (binary string) {
 }
 
 // probe runs a binary on the batches of a case and returns what it computed.
-func probe(t *testing.T, binary string, c *golden.Case) map[string]golden.Tensor {
+func probe(t *testing.T, binary string, c *golden.Case, flags ...string) map[string]golden.Tensor {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.safetensors")
-	cmd := exec.Command(binary, "probe", "--checkpoint", c.Dir, "--batch", filepath.Join(c.Dir, "batch.safetensors"),
-		"--case", filepath.Join(c.Dir, "case.json"), "--out", out)
+	args := []string{"probe", "--checkpoint", c.Dir, "--batch", filepath.Join(c.Dir, "batch.safetensors"),
+		"--case", filepath.Join(c.Dir, "case.json"), "--out", out}
+	cmd := exec.Command(binary, append(args, flags...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("probe: %v\n%s", err, text)
 	}
@@ -47,7 +48,7 @@ func TestParityWithTransformers(t *testing.T) {
 			recompute string
 		}{{1, "none"}, {2, "none"}, {1, "block"}, {2, "up"}} {
 			t.Run(fmt.Sprintf("%s/ranks=%d/recompute=%s", name, how.ranks, how.recompute), func(t *testing.T) {
-				binary := build(t, c.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/how.ranks),
+				binary := build(t, "cpu", c.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/how.ranks),
 					"--gpus", fmt.Sprint(how.ranks), "--recompute", how.recompute)
 				report := golden.Compare(c, probe(t, binary, c), "f32")
 				if !report.OK() {

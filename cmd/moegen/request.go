@@ -14,19 +14,23 @@ import (
 // requestFlags are the flags of the commands that plan a program: what is fixed when a binary is built.
 type requestFlags struct {
 	request gen.Request
+	layers  int
 	dump    string
 }
+
+const layersUsage = "so many first layers of the model, at full width, to train or measure what does not fit whole (default: all)"
 
 // defaultSeq is the length that the field measures with.
 const defaultSeq = 4096
 
 func (f *requestFlags) group() flagGroup {
 	g := newFlagGroup("What is fixed when a binary is built")
-	g.flags.StringVar(&f.request.Target, "target", "cpu", "what the binary runs on: cpu")
+	g.flags.StringVar(&f.request.Target, "target", "cpu", "what the binary runs on: cpu, or h100 (GPUs of compute capability 9.0)")
 	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (default: 4096, or all the positions of the model if it has fewer)")
 	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
-	g.flags.StringVar(&f.request.DType, "dtype", "f32", "arithmetic and storage: f32")
+	g.flags.StringVar(&f.request.DType, "dtype", "", "arithmetic and storage: f32 on cpu, bf16 on h100, which are also the defaults")
 	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
+	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
 		"what backward computes again instead of keeping it: none, up (the experts' up-projection), block (whole\n"+
 			"layers) or auto (up, in as many layers as keep activations small beside parameters and their state)")
@@ -47,13 +51,16 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 			return nil, err
 		}
 	}
-	m, err := loadModel(model)
+	m, err := loadLayers(model, f.layers)
 	if err != nil {
 		return nil, err
 	}
 	f.request.Model = m
 	if !cmd.Flags().Changed("seq") {
 		f.request.Seq = min(defaultSeq, m.Facts.MaxSeq)
+	}
+	if f.request.DType == "" {
+		f.request.DType = gen.DTypes[f.request.Target]
 	}
 	var dumps gen.Files
 	var collect func(gen.Dump)

@@ -22,7 +22,7 @@ func TestAllTokensToOneRank(t *testing.T) {
 	skewed.Dir = withoutRouters(t, c)
 	var out [2]map[string]golden.Tensor
 	for i, ranks := range []int{1, 2} {
-		binary := build(t, skewed.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/ranks), "--gpus", fmt.Sprint(ranks))
+		binary := build(t, "cpu", skewed.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/ranks), "--gpus", fmt.Sprint(ranks))
 		out[i] = probe(t, binary, &skewed)
 	}
 	for _, expert := range out[1]["topk.0"].Data {
