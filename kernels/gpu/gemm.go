@@ -119,7 +119,7 @@ func (c GEMMConfig) reject() string {
 
 // GEMMConfigs returns the candidates for a product, cheapest first, and why others are none.
 func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
-	for _, block := range [][2]int{{128, 256}, {256, 128}, {128, 192}, {128, 128}} {
+	for _, block := range [][2]int{{128, 256}, {256, 128}, {128, 192}, {128, 128}, {128, 64}} {
 		for _, cluster := range []int{2, 1} {
 			for _, split := range []int{1, 2, 3, 4} {
 				c := GEMMConfig{BlockM: block[0], BlockN: block[1], Cluster: cluster, Group: 8, Keep: 1, Split: split}
@@ -154,18 +154,27 @@ func (c GEMMConfig) grid(d GEMMDesc) (tilesM, tilesN, splitFrom int) {
 	return tilesM, tilesN, splitFrom
 }
 
-// Sums returns the float32 and the flags that the parts of split tiles share, both 0 if no tile is split. Flags are zero
+// flags returns how many sums the parts of split tiles share, each with a flag; 0 if no tile is split. Flags are zero
 // before the launch; it leaves them so.
-func (c GEMMConfig) Sums(d GEMMDesc) (sums, flags int) {
+func (c GEMMConfig) flags(d GEMMDesc) int {
 	tilesM, tilesN, splitFrom := c.grid(d)
-	flags = (tilesM*tilesN - splitFrom) * c.Cluster * gemmConsumers
-	return flags * c.BlockM / gemmConsumers * c.BlockN, flags
+	return (tilesM*tilesN - splitFrom) * c.Cluster * gemmConsumers
 }
+
+// workspace returns the bytes of the flags, which come first, and of all scratch of split tiles.
+func (c GEMMConfig) workspace(d GEMMDesc) (flags, all int) {
+	n := c.flags(d)
+	flags = ceil(4*n, 256) * 256
+	return flags, flags + 4*n*c.BlockM/gemmConsumers*c.BlockN
+}
+
+// clearCost is the cycles of a small launch.
+const clearCost = 2500
 
 // GEMMCost estimates the cycles of a product: rounds of tiles over the multiprocessors, each slot as long as the larger of
 // its tensor-core time (4096 operations a cycle; wgmma with few columns is bound by 128 bytes a cycle of shared memory) and
 // its loads from the second-level cache (about 40 bytes a cycle when all ask at once), and the last tile's way out; parts
-// of a tile pass 4 bytes an element through that cache one after the other.
+// of a tile pass 4 bytes an element through that cache one after the other, behind a launch that clears their flags.
 func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
 	tilesM, tilesN, splitFrom := c.grid(d)
 	clusters := multiprocessors / c.Cluster
@@ -174,7 +183,7 @@ func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
 	out := int64(ceil(splitFrom, clusters)+1) * int64(c.BlockM*c.BlockN*2/64)
 	if rest := tilesM*tilesN - splitFrom; rest > 0 {
 		steps += int64(ceil(rest*c.Split, clusters)) * (slots + int64(c.Split) - 1) / int64(c.Split)
-		out += int64(c.Split-1) * int64(c.BlockM*c.BlockN*2*4/40)
+		out += int64(c.Split-1)*int64(c.BlockM*c.BlockN*2*4/40) + clearCost
 	}
 	slot, _ := tileCost(c.BlockM, c.BlockN, c.Cluster)
 	return steps*slot + out
@@ -353,49 +362,6 @@ func (a additions) addends() (out []*tile.Addend) {
 // accumulates asks the step record whether gradients add up.
 func accumulates(k *ptx.Kernel, record ptx.Reg) ptx.Reg {
 	return k.Ne(k.Ld(ptx.Global, ptx.F32, record.At(4*ir.RecordAccumulate)), 0)
-}
-
-// product is C = A·B among the buffers of an operation: C = A·B + bias + addend. Operands may be parts of larger buffers:
-// rows from a multiple of 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them,
-// see Form.
-type product struct {
-	GEMMDesc
-	a, b, c Arg // places
-	bias    Arg // if Bias
-	addend  Arg // unless Add is Nothing; it may be c
-	record  Arg // if Add is Accumulate
-}
-
-// launch is the launch of a product by one Config, with the buffers sums and flags if tiles are split.
-func (p product) launch(c GEMMConfig) Launch {
-	majorA, majorB := p.Form.majors()
-	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
-	operand := func(at Arg, o tile.Operand, rows, share int) Arg {
-		if o.Major == ptx.KMajor {
-			return at.matrix(rows, p.K, o.Map(share))
-		}
-		return at.matrix(p.K, rows, o.Map(share))
-	}
-	tilesM, tilesN, splitFrom := c.grid(p.GEMMDesc)
-	l := Launch{Entry: c.Name(p.GEMMDesc), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Args: []Arg{
-		operand(p.a, a, p.M, 1), operand(p.b, b, p.N, c.Cluster), p.c.matrix(p.M, p.N, tile.StoreMap()),
-		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
-	if c.Split > 1 {
-		l.Args = append(l.Args, U32(splitFrom), Place("sums"), Place("flags"))
-	}
-	if p.Bias || p.Add != Nothing {
-		l.Args = append(l.Args, U32(p.M), U32(p.N))
-	}
-	if p.Bias {
-		l.Args = append(l.Args, p.bias)
-	}
-	if p.Add != Nothing {
-		l.Args = append(l.Args, p.addend)
-	}
-	if p.Add == Accumulate {
-		l.Args = append(l.Args, p.record)
-	}
-	return l
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

@@ -76,17 +76,14 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 	}
 	majorA, majorB := d.Form.majors()
 	atA, atB := at(a, d.M, majorA), at(b, d.N, majorB)
-	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c")}
+	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), work: Place(Work)}
 	buffers := []Buffer{{"a", ptx.BF16, d.M * d.K, a}, {"b", ptx.BF16, d.N * d.K, b}, {"c", ptx.BF16, d.M * d.N, nil}}
-	if c.Split > 1 {
-		sums, flags := c.Sums(d)
-		buffers = append(buffers, Buffer{"sums", ptx.F32, max(sums, 1), nil}, Buffer{"flags", ptx.S32, max(flags, 1), zeros})
+	if _, bytes := c.workspace(d); bytes > 0 {
+		buffers = append(buffers, Buffer{Work, ptx.F32, bytes / 4, nil})
 	}
-	return Case{
-		Name:     fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d)),
-		Emit:     func(m *ptx.Module) { EmitGEMM(m, d, c) },
-		Buffers:  buffers,
-		Launches: []Launch{p.launch(c)},
+	out := Case{
+		Name:    fmt.Sprintf("%dx%dx%d_%s", d.M, d.N, d.K, c.Name(d)),
+		Buffers: buffers,
 		Outputs: []Output{{Buffer: "c", Corners: func() []int { return corners(d.M, d.N, c.BlockM, c.BlockN) },
 			Rel: bf16Rel, Acc: tensorCoreAcc(d.K), Why: productWhy,
 			Want: func(i int) (value, magnitude float64, ok bool) {
@@ -98,6 +95,21 @@ func gemmCase(d GEMMDesc, c GEMMConfig) Case {
 				return value, magnitude, true
 			}}},
 		Floor: GEMMFloor(d),
+	}
+	out.run(p.stepsBy(c))
+	return out
+}
+
+// run makes steps, whose kernels all differ, those of the case.
+func (c *Case) run(steps []Step) {
+	c.Launches = nil
+	for _, s := range steps {
+		c.Launches = append(c.Launches, s.Launch)
+	}
+	c.Emit = func(m *ptx.Module) {
+		for _, s := range steps {
+			s.Emit(m)
+		}
 	}
 }
 
@@ -125,7 +137,7 @@ func addedCases(configs ...GEMMConfig) (cases []Case) {
 func addedCase(d GEMMDesc, c GEMMConfig, on bool) Case {
 	out := gemmCase(d, c)
 	bias, addend := normal(13, 3), normal(14, 3)
-	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), bias: Place("bias"), addend: Place("addend"), record: Place("record")}
+	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), bias: Place("bias"), addend: Place("addend"), record: Place("record"), work: Place(Work)}
 	if d.Bias {
 		out.Buffers = append(out.Buffers, Buffer{"bias", ptx.BF16, d.N, bias})
 	}
@@ -147,7 +159,7 @@ func addedCase(d GEMMDesc, c GEMMConfig, on bool) Case {
 			return 0.5
 		}})
 	}
-	out.Launches = []Launch{p.launch(c)}
+	out.run(p.stepsBy(c))
 	plain := out.Outputs[0].Want
 	out.Outputs[0].Want = func(i int) (float64, float64, bool) {
 		value, magnitude, ok := plain(i)

@@ -52,6 +52,9 @@ func (c GroupedGEMMConfig) reject(d GroupedGEMMDesc) string {
 	if d.Form == TN {
 		return "ragged along k: that is a product of its own"
 	}
+	if d.TopK > 0 && c.BlockM > 128 {
+		return "the places of more than 128 gathered rows do not fit the producers' registers"
+	}
 	return GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep, Split: 1}.reject()
 }
 
@@ -206,7 +209,7 @@ type groupedProduct struct {
 func (p groupedProduct) launch(c GroupedGEMMConfig) Launch {
 	_, majorB := p.Form.majors()
 	a, b := tile.Operand{Major: ptx.KMajor, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
-	l := Launch{Entry: c.Name(p.GroupedGEMMDesc), Grid: (p.rows/c.BlockM + p.Experts) * ceil(p.N, c.BlockN), Persistent: true}
+	l := Launch{Entry: c.Name(p.GroupedGEMMDesc), Grid: (p.rows/c.BlockM + p.Experts) * ceil(p.N, c.BlockN), Persistent: true, Dependent: true}
 	if p.TopK > 0 {
 		l.Args = []Arg{p.a, p.pairs}
 	} else {

@@ -209,9 +209,11 @@ func raggedSlots(k *ptx.Kernel, ring *tile.Ring, t tile.MatrixTile, leads ptx.Re
 		}
 		for _, o := range gathered {
 			o.Ragged.Load(k.Add(slot, o.at))
-			o.Find(next, t.End)
 		}
 		k.CpAsyncArrive(full)
+		for _, o := range gathered {
+			o.Find(next, t.End)
+		}
 		k.Assign(row, next)
 		ring.Advance()
 	})
@@ -229,7 +231,7 @@ type weightGradient struct {
 
 // launch is the launch by one Config.
 func (p weightGradient) launch(c GroupedWGradConfig) Launch {
-	l := Launch{Entry: c.Name(p.GroupedWGradDesc), Grid: p.Experts * ceil(p.M, c.BlockM) * ceil(p.N, c.BlockN), Persistent: true}
+	l := Launch{Entry: c.Name(p.GroupedWGradDesc), Grid: p.Experts * ceil(p.M, c.BlockM) * ceil(p.N, c.BlockN), Persistent: true, Dependent: true}
 	operand := func(at, pairs Arg, topK, rows, cols, block int) {
 		l.Args = append(l.Args, at)
 		if topK > 0 {

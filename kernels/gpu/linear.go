@@ -1,44 +1,6 @@
 package gpu
 
-import (
-	"moegen/ir"
-	"moegen/kernels/ptx"
-)
-
-// Dense layers are products by GEMM's kernels.
-
-// covered reports whether GEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
-func (d GEMMDesc) covered() bool {
-	inner := d.K // of A's rows
-	if d.Form == TN {
-		inner = d.M
-	}
-	return inner%8 == 0 && d.N%8 == 0 && min(d.M, d.N, d.K) > 0
-}
-
-// steps returns the launches of a product.
-func (p product) steps() []Step {
-	configs, _ := GEMMConfigs(p.GEMMDesc)
-	for _, c := range configs {
-		if c.Split == 1 {
-			return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGEMM(m, p.GEMMDesc, c) }}}
-		}
-	}
-	panic("BUG: no kernel for a product")
-}
-
-// from is the place bytes behind a.
-func (a Arg) from(bytes int) Arg {
-	a.Offset += bytes
-	return a
-}
-
-// matrix is a tensor map over a row-major matrix that begins at a place: rows of cols elements.
-func (a Arg) matrix(rows, cols int, spec ptx.MapSpec) Arg {
-	m := MapOf(a.Buffer, rows, cols, spec)
-	m.Offset = a.Offset
-	return m
-}
+import "moegen/ir"
 
 // denseKernel binds an operation that is one product of operands 0 and 1. It adds operands bias and addend, where they are
 // given; none: -1. With a record, which is then operand addend+1, the addend is the gradient that the product accumulates
@@ -68,8 +30,14 @@ func denseKernel(op string, f Form, bias, addend int, accumulates bool) *Kernel 
 	k.Covers = func(n *ir.Node) bool {
 		return n.Out[0].Type.DType == ir.BF16 && desc(n.In[0].Type, n.In[1].Type, present(n.In)).covered()
 	}
+	k.Workspace = func(n *ir.Node) int {
+		return product{GEMMDesc: desc(n.In[0].Type, n.In[1].Type, present(n.In))}.workspace()
+	}
 	k.Steps = func(l *ir.Launch) []Step {
 		p := product{GEMMDesc: desc(l.In[0].Type, l.In[1].Type, present(l.In)), a: Place(In(0)), b: Place(In(1)), c: Place(Out(0))}
+		if l.Workspace != nil {
+			p.work = Place(Work)
+		}
 		p.bias, p.addend, p.record = Place(In(bias)), Place(In(addend)), Place(In(addend+1))
 		return p.steps()
 	}

@@ -25,17 +25,22 @@ type Rows struct {
 	TopK  int     // 0: no pairs
 }
 
-// find returns the place of row r, for threads for which there holds; for others 0.
-func (f Rows) find(k *ptx.Kernel, r, there ptx.Reg) ptx.Reg {
+// fetch begins to look up row r, for threads for which there holds: into is a variable.
+func (f Rows) fetch(k *ptx.Kernel, into, r, there ptx.Reg) {
 	if f.TopK == 0 {
-		return k.Select(there, r, 0)
+		k.To(into).Select(there, r, 0)
+		return
 	}
-	at := k.Var(ptx.U32, "at", 0)
-	k.When(there).To(at).Ld(ptx.Global, ptx.U32, k.MadWide(r, 4, f.Pairs).At(0))
-	if f.TopK == 1 {
-		return at
+	k.Assign(into, 0)
+	k.When(there).To(into).Ld(ptx.Global, ptx.U32, k.MadWide(r, 4, f.Pairs).At(0))
+}
+
+// place is where a row lies that was looked up, 0 if it is not there.
+func (f Rows) place(k *ptx.Kernel, fetched ptx.Reg) ptx.Reg {
+	if f.TopK <= 1 {
+		return fetched
 	}
-	return k.Div(at, f.TopK)
+	return k.Div(fetched, f.TopK)
 }
 
 // gatherRows is how many rows a warpgroup copies at a time.
@@ -64,7 +69,9 @@ func (g *Gather) Rows(row, end ptx.Reg) {
 	for i := range g.places {
 		r := k.Add(mine, i*gatherRows)
 		there := k.Lt(r, end)
-		at := g.from.find(k, r, there)
+		at := k.Declare(ptx.U32, "at")
+		g.from.fetch(k, at, r, there)
+		at = g.from.place(k, at)
 		k.To(g.places[i]).MadWide(at, 2*g.depth, k.Add(g.matrix, k.Convert(ptx.U64, offset)))
 		k.To(g.bytes[i]).Select(there, k.Const(ptx.U32, 16), 0)
 	}

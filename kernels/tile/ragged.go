@@ -18,7 +18,7 @@ type Ragged struct {
 	to     ptx.Reg   // where its first piece goes in a slot, in bytes
 	column ptx.Reg   // its piece of the first slab, in row 0 of the matrix
 	inside []ptx.Reg // a slab: 16, or 0 where the matrix has no such columns; none if it has all
-	places []ptx.Reg // a row: the matrix's row
+	pairs  []ptx.Reg // a row: what was looked up of it
 	bytes  []ptx.Reg // a row: 16, or 0 behind the last
 }
 
@@ -34,7 +34,7 @@ func NewRagged(k *ptx.Kernel, o Operand, cols int, matrix ptx.Reg, from Rows, t 
 	if cols%o.Rows != 0 {
 		r.inside = k.DeclareArray(ptx.U32, "inside", o.Rows/64)
 	}
-	r.places, r.bytes = k.DeclareArray(ptx.U32, "place", Depth/gatherRows), k.DeclareArray(ptx.U32, "bytes", Depth/gatherRows)
+	r.pairs, r.bytes = k.DeclareArray(ptx.U32, "pair", Depth/gatherRows), k.DeclareArray(ptx.U32, "bytes", Depth/gatherRows)
 	return r
 }
 
@@ -48,14 +48,15 @@ func (r *Ragged) Tile(col ptx.Reg) {
 	}
 }
 
-// Find looks up the rows of the slot that begins at row; those from end on do not exist.
+// Find begins to look up the rows of the slot that begins at row; those from end on do not exist. Long enough before Load,
+// nobody waits for what it reads.
 func (r *Ragged) Find(row, end ptx.Reg) {
 	k := r.k
 	mine := k.Add(row, r.first)
-	for i := range r.places {
+	for i := range r.pairs {
 		n := k.Add(mine, i*gatherRows)
 		there := k.Lt(n, end)
-		k.Assign(r.places[i], r.from.find(k, n, there))
+		r.from.fetch(k, r.pairs[i], n, there)
 		k.To(r.bytes[i]).Select(there, k.Const(ptx.U32, 16), 0)
 	}
 }
@@ -65,8 +66,8 @@ func (r *Ragged) Find(row, end ptx.Reg) {
 func (r *Ragged) Load(slot ptx.Reg) {
 	k := r.k
 	to := k.Assume(k.Add(slot, r.to), 16, "pieces are 16 bytes, the swizzle permutes them")
-	for i := range r.places {
-		from := k.MadWide(r.places[i], 2*r.cols, r.column)
+	for i := range r.pairs {
+		from := k.MadWide(r.from.place(k, r.pairs[i]), 2*r.cols, r.column)
 		for s := range r.o.Rows / 64 {
 			n := r.bytes[i]
 			if len(r.inside) > 0 {

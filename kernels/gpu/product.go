@@ -1,0 +1,117 @@
+package gpu
+
+import (
+	"moegen/kernels/ptx"
+	"moegen/kernels/tile"
+)
+
+// product is C = A·B among the buffers of an operation: C = A·B + bias + addend. Operands may be parts of larger buffers:
+// rows from a multiple of 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them,
+// see Form.
+type product struct {
+	GEMMDesc
+	a, b, c Arg // places
+	bias    Arg // if Bias
+	addend  Arg // unless Add is Nothing; it may be c
+	record  Arg // if Add is Accumulate
+	work    Arg // scratch: as many bytes as workspace says, at a multiple of 16; none: no tile is split along K
+}
+
+// config is the Config that steps uses.
+func (p product) config() GEMMConfig {
+	configs, _ := GEMMConfigs(p.GEMMDesc)
+	for _, c := range configs {
+		if c.Split == 1 || p.work.Buffer != "" {
+			return c
+		}
+	}
+	panic("BUG: no kernel for a product")
+}
+
+// workspace returns the bytes of scratch with which a product is the quickest, of undefined content.
+func (p product) workspace() int {
+	p.work = Place(Work)
+	_, all := p.config().workspace(p.GEMMDesc)
+	return all
+}
+
+// steps returns the launches of a product.
+func (p product) steps() []Step { return p.stepsBy(p.config()) }
+
+// stepsBy returns the launches by one Config.
+func (p product) stepsBy(c GEMMConfig) (steps []Step) {
+	if n := c.flags(p.GEMMDesc); n > 0 {
+		steps = append(steps, clearStep(p.work, n))
+	}
+	return append(steps, Step{p.launch(c), func(m *ptx.Module) { EmitGEMM(m, p.GEMMDesc, c) }})
+}
+
+// launch is the launch of a product by one Config.
+func (p product) launch(c GEMMConfig) Launch {
+	majorA, majorB := p.Form.majors()
+	a, b := tile.Operand{Major: majorA, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
+	operand := func(at Arg, o tile.Operand, rows, share int) Arg {
+		if o.Major == ptx.KMajor {
+			return at.matrix(rows, p.K, o.Map(share))
+		}
+		return at.matrix(p.K, rows, o.Map(share))
+	}
+	tilesM, tilesN, splitFrom := c.grid(p.GEMMDesc)
+	l := Launch{Entry: c.Name(p.GEMMDesc), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Dependent: true, Args: []Arg{
+		operand(p.a, a, p.M, 1), operand(p.b, b, p.N, c.Cluster), p.c.matrix(p.M, p.N, tile.StoreMap()),
+		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
+	if c.Split > 1 {
+		flags, _ := c.workspace(p.GEMMDesc)
+		l.Args = append(l.Args, U32(splitFrom), p.work.from(flags), p.work)
+	}
+	if p.Bias || p.Add != Nothing {
+		l.Args = append(l.Args, U32(p.M), U32(p.N))
+	}
+	if p.Bias {
+		l.Args = append(l.Args, p.bias)
+	}
+	if p.Add != Nothing {
+		l.Args = append(l.Args, p.addend)
+	}
+	if p.Add == Accumulate {
+		l.Args = append(l.Args, p.record)
+	}
+	return l
+}
+
+// clearStep sets n flags to zero.
+func clearStep(flags Arg, n int) Step {
+	const threads = 256
+	return Step{Launch{Entry: "gemm_clear", Grid: 1, Dependent: true, Args: []Arg{flags, U32(n)}}, func(m *ptx.Module) {
+		k := m.Kernel("gemm_clear", threads)
+		flags, n := k.ParamPtr("flags"), k.ParamU32("n")
+		k.WaitPrerequisites()
+		k.For("flag", k.Read(ptx.TidX), n, threads, func(i ptx.Reg) {
+			k.St(ptx.Global, k.MadWide(i, 4, flags).At(0), k.Const(ptx.U32, 0))
+		})
+		k.LaunchDependents()
+		k.Exit()
+	}}
+}
+
+// from is the place bytes behind a.
+func (a Arg) from(bytes int) Arg {
+	a.Offset += bytes
+	return a
+}
+
+// matrix is a tensor map over a row-major matrix that begins at a place: rows of cols elements.
+func (a Arg) matrix(rows, cols int, spec ptx.MapSpec) Arg {
+	m := MapOf(a.Buffer, rows, cols, spec)
+	m.Offset = a.Offset
+	return m
+}
+
+// covered reports whether GEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
+func (d GEMMDesc) covered() bool {
+	inner := d.K // of A's rows
+	if d.Form == TN {
+		inner = d.M
+	}
+	return inner%8 == 0 && d.N%8 == 0 && min(d.M, d.N, d.K) > 0
+}
