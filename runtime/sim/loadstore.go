@@ -137,19 +137,24 @@ func (w *warp) load(t *transfer, m uint32) {
 	}
 	var mem *memory
 	c := w.count(t, addr, m)
-	for mm := m; mm != 0; mm &= mm - 1 {
-		i := lowest(mm)
-		at, off := w.locate(t.spc, addr[i], t.size, t.size, i)
+	for rest := m; rest != 0; {
+		i := lowest(rest)
+		at, off, n := w.locateRun(t, addr, rest, i)
+		rest &^= (1<<n - 1) << i
 		mem = at
-		w.checkDefined(at, off, t.size, i)
+		for j := range n {
+			w.checkDefined(at, off+j*t.size, t.size, i+j)
+		}
 		w.checkPeer(at, t, i)
 		if w.cta.machine.races {
 			x := w.accessOf(at, false, t.flags)
 			x.nc = t.nc
-			x.byLane(off, t.size, i)
+			x.byLanes(off, t.size, n, i)
 		}
 		for k, r := range t.regs {
-			w.setElement(r, i, t, k, at.get(off+k*t.typ.bytes(), t.typ.bytes()))
+			for j := range n {
+				w.setElement(r, i+j, t, k, at.get(off+j*t.size+k*t.typ.bytes(), t.typ.bytes()))
+			}
 		}
 		if t.order != "weak" {
 			w.observe(t.order, t.scope, at, off)
@@ -307,22 +312,25 @@ func (w *warp) store(t *transfer, m uint32) {
 	}
 	var mem *memory
 	c := w.count(t, addr, m)
-	for mm := m; mm != 0; mm &= mm - 1 {
-		i := lowest(mm)
-		at, off := w.locate(t.spc, addr[i], t.size, t.size, i)
+	for rest := m; rest != 0; {
+		i := lowest(rest)
+		at, off, n := w.locateRun(t, addr, rest, i)
+		rest &^= (1<<n - 1) << i
 		mem = at
 		w.checkPeer(at, t, i)
 		if w.cta.machine.races {
 			x := w.accessOf(at, true, t.flags)
-			x.byLane(off, t.size, i)
+			x.byLanes(off, t.size, n, i)
 		}
 		if t.order != "weak" {
 			w.publish(t.order, t.scope, at, off)
 		}
 		for k, r := range t.regs {
-			at.put(off+k*t.typ.bytes(), t.typ.bytes(), w.element(r, i, t.bits[k]))
+			for j := range n {
+				at.put(off+j*t.size+k*t.typ.bytes(), t.typ.bytes(), w.element(r, i+j, t.bits[k]))
+			}
 		}
-		at.define(off, t.size)
+		at.define(off, n*t.size)
 	}
 	c.bytes(mem, int64(t.size)*int64(popcount(m)), true)
 }
@@ -384,13 +392,37 @@ func (w *warp) storeRun(t *transfer, addr *vec64) bool {
 	return true
 }
 
+// locateRun finds the memory of lane i and of as many lanes behind it as access what follows: n lanes together.
+func (w *warp) locateRun(t *transfer, addr *vec64, lanes uint32, i int) (mem *memory, off, n int) {
+	n = 1
+	if t.order == "weak" && t.size >= 4 {
+		for i+n < warpSize && lanes>>(i+n)&1 != 0 && addr[i+n] == addr[i]+uint64(n*t.size) {
+			n++
+		}
+	}
+	if n > 1 && addr[i]&uint64(t.size-1) == 0 {
+		s, a := t.spc, addr[i]
+		if s == spaceGeneric {
+			s, a = splitGeneric(a)
+		}
+		if mem, off = w.probe(s, a, n*t.size); mem != nil {
+			return mem, off, n
+		}
+	}
+	mem, off = w.locate(t.spc, addr[i], t.size, t.size, i)
+	return mem, off, 1
+}
+
 // byLane is the access of one lane.
-func (x *access) byLane(off, n, lane int) {
+func (x *access) byLane(off, n, lane int) { x.byLanes(off, n, 1, lane) }
+
+// byLanes is the access of so many lanes from one on, size bytes each, one after the other.
+func (x *access) byLanes(off, size, lanes, lane int) {
 	x.lane = lane
-	if off&3 != 0 || n&3 != 0 {
-		x.ragged(off, n)
+	if off&3 != 0 || size&3 != 0 {
+		x.ragged(off, size)
 		return
 	}
-	x.words = n / 4
-	x.span(off, n)
+	x.words = size / 4
+	x.span(off, size*lanes)
 }
