@@ -38,6 +38,17 @@ func TestMain(m *testing.M) {
 
 var simulated = choice{simulated: true}
 
+// devices are what there is here to run on: the simulator, under two orders of events, and a GPU if there is one.
+func devices() map[string]choice {
+	list := map[string]choice{"sim": simulated, "sim:5": {simulated: true, seed: 5}}
+	if d, err := (&choice{}).open(1); err == nil && d.Devices() > 0 {
+		if info, err := d.Describe(0); err == nil && info.Capability == capability {
+			list["gpu"] = choice{}
+		}
+	}
+	return list
+}
+
 // toyMachine opens the toy with random weights, and returns what plain loops make of the same.
 func toyMachine(t *testing.T, parts train.Parts[Rank], c choice) (*machine, *toyModel) {
 	t.Helper()
@@ -114,7 +125,7 @@ func run(t *testing.T, m *machine, parts ...train.Part) {
 // Steps of two micro-batches each: losses, gradients, norms, weights and state are those of plain loops, whether the
 // parts are replayed as graphs, are tapped, or are timed, and whatever the order of events.
 func TestPartsComputeWhatTheirKernelsSay(t *testing.T) {
-	for name, c := range map[string]choice{"sim": simulated, "sim:5": {simulated: true, seed: 5}} {
+	for name, c := range devices() {
 		for _, way := range []string{"graph", "tapped", "timed"} {
 			t.Run(name+" "+way, func(t *testing.T) {
 				m, model := toyMachine(t, toyParts(), c)
@@ -184,7 +195,13 @@ func (t *taps) I32(rank int, name string, layer int, x []int32) {
 }
 
 func TestTap(t *testing.T) {
-	m, model := toyMachine(t, toyParts(), simulated)
+	for name, c := range devices() {
+		t.Run(name, func(t *testing.T) { testTap(t, c) })
+	}
+}
+
+func testTap(t *testing.T, c choice) {
+	m, model := toyMachine(t, toyParts(), c)
 	seen := &taps{}
 	tokens, _ := feed(t, m, 1, record(1, 0))
 	if err := m.Write(0, toyHeadRow, make([]byte, 4)); err != nil {
@@ -236,9 +253,53 @@ func TestSetup(t *testing.T) {
 	}
 }
 
+// Ranks have GPUs of their own, and run at the same time.
+func TestTwoRanks(t *testing.T) {
+	p := toyProgram(toyParts(), simulated)
+	p.Manifest.Ranks = 2
+	m, err := p.Target.Open(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var weights [2][]byte
+	for rank := range 2 {
+		w := make([]float32, toyN)
+		for i := range w {
+			w[i] = float32(rank + 1)
+		}
+		weights[rank] = make([]byte, 2*toyN)
+		safetensors.Encode(safetensors.BF16, w, weights[rank])
+		err := errors.Join(m.Write(rank, toyW, weights[rank]), m.Write(rank, toyTokensAt, make([]byte, 4*toyTokens)),
+			m.Write(rank, toyTargets, make([]byte, 4*toyTokens)), m.Write(rank, toyRecord, safetensors.Bytes(record(float32(rank+1), 0))))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(m.Run(train.Setup), m.Run(train.MicroBatch), m.Run(train.MicroBatch)); err != nil {
+		t.Fatal(err)
+	}
+	for rank := range 2 {
+		var loss [1]float32
+		got := make([]byte, 2*toyN)
+		if err := errors.Join(m.Read(rank, safetensors.Bytes(loss[:]), toyLoss), m.Read(rank, got, toyW)); err != nil {
+			t.Fatal(err)
+		}
+		if want := float32((rank + 1) * (rank + 1) * toyX); loss[0] != want || !bytes.Equal(got, weights[rank]) {
+			t.Errorf("rank %d: loss %v, want %v", rank, loss[0], want)
+		}
+	}
+}
+
 // Any number of bytes goes to any place and comes back, from several goroutines.
 func TestWriteAndRead(t *testing.T) {
-	p := toyProgram(toyParts(), simulated)
+	for name, c := range devices() {
+		t.Run(name, func(t *testing.T) { testWriteAndRead(t, c) })
+	}
+}
+
+func testWriteAndRead(t *testing.T, c choice) {
+	p := toyProgram(toyParts(), c)
 	const more = 3*pieceBytes + 100
 	p.Manifest.ArenaBytes += 4 * more
 	opened, err := p.Target.Open(&p)
@@ -443,13 +504,14 @@ func TestCommands(t *testing.T) {
 	var report struct {
 		Loss      []float64          `json:"loss"`
 		Shares    map[string]float64 `json:"shares"`
+		KernelMS  map[string]float64 `json:"kernel_ms"`
 		Allocated int64              `json:"allocated_bytes"`
 		GPU       string             `json:"gpu_name"`
 	}
 	if err := json.Unmarshal([]byte(must(t, "bench --device sim --steps 2 --warmup 1 --json")), &report); err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Loss) != 3 || report.Shares["gather"] <= 0 || report.Allocated != toyBytes || report.GPU != "simulated H100" {
+	if len(report.Loss) != 3 || report.Shares["gather"] <= 0 || report.KernelMS["sgd"] != 1e-3 || report.Allocated != toyBytes || report.GPU != "simulated H100" {
 		t.Errorf("bench says %+v", report)
 	}
 	for line, want := range map[string]string{

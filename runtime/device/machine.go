@@ -23,6 +23,9 @@ type machine struct {
 // pieceBytes is the size of a pinned piece: copies of 1 MiB go at four fifths of the full speed.
 const pieceBytes = 1 << 20
 
+// mostPieces is as many as one GPU's connection can be kept busy with.
+const mostPieces = 16
+
 // open takes the GPUs of a program and their memory.
 func open(d driver.Driver, t *target, p *train.Program) (*machine, error) {
 	need := driver.Need{GPUs: p.Manifest.Ranks, Capability: capability, Memory: p.Manifest.ArenaBytes + reserve, Peers: p.Manifest.Ranks > 1}
@@ -30,7 +33,7 @@ func open(d driver.Driver, t *target, p *train.Program) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{pieces: make(chan driver.Host, runtime.GOMAXPROCS(0))}
+	m := &machine{pieces: make(chan driver.Host, min(runtime.GOMAXPROCS(0), mostPieces))}
 	for id, device := range devices {
 		m.workers = append(m.workers, newWorker(id, device, t, p))
 	}

@@ -16,27 +16,28 @@ import (
 
 // benchReport is what bench measured. Rates are those of the median step.
 type benchReport struct {
-	Model               string    `json:"model"`
-	Seq                 int       `json:"seq"`
-	MicroBatch          int       `json:"micro_batch"`
-	Ranks               int       `json:"gpus"`
-	DType               string    `json:"dtype"`
-	Target              string    `json:"target"`
-	Steps               int       `json:"steps"`             // timed
-	Warmup              int       `json:"warmup"`            // before them
-	TokensPerSecond     float64   `json:"tokens_per_second"` // of whole steps
-	GradTokensPerSecond float64   `json:"forward_backward_tokens_per_second"`
-	StepMS              float64   `json:"step_ms"`
-	GradMS              float64   `json:"forward_backward_ms"`
-	UpdateMS            float64   `json:"update_ms"`
-	StepsMS             []float64 `json:"steps_ms"`
-	FLOPsPerToken       int64     `json:"flops_per_token"`
-	GFLOPS              float64   `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
-	PeakRSSBytes        int64     `json:"peak_rss_bytes"`
-	PlannedBytes        int64     `json:"planned_bytes"` // arenas of all ranks
-	Shares              shares    `json:"shares"`        // of the step
-	Losses              []float64 `json:"loss"`          // of every step, warm-up first
-	TokensPerJoule      float64   `json:"tokens_per_joule,omitempty"`
+	Model               string             `json:"model"`
+	Seq                 int                `json:"seq"`
+	MicroBatch          int                `json:"micro_batch"`
+	Ranks               int                `json:"gpus"`
+	DType               string             `json:"dtype"`
+	Target              string             `json:"target"`
+	Steps               int                `json:"steps"`             // timed
+	Warmup              int                `json:"warmup"`            // before them
+	TokensPerSecond     float64            `json:"tokens_per_second"` // of whole steps
+	GradTokensPerSecond float64            `json:"forward_backward_tokens_per_second"`
+	StepMS              float64            `json:"step_ms"`
+	GradMS              float64            `json:"forward_backward_ms"`
+	UpdateMS            float64            `json:"update_ms"`
+	StepsMS             []float64          `json:"steps_ms"`
+	FLOPsPerToken       int64              `json:"flops_per_token"`
+	GFLOPS              float64            `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
+	PeakRSSBytes        int64              `json:"peak_rss_bytes"`
+	PlannedBytes        int64              `json:"planned_bytes"` // arenas of all ranks
+	Shares              shares             `json:"shares"`        // of the step
+	KernelMS            map[string]float64 `json:"kernel_ms"`     // of a step, by family of kernels
+	Losses              []float64          `json:"loss"`          // of every step, warm-up first
+	TokensPerJoule      float64            `json:"tokens_per_joule,omitempty"`
 	Platform
 	Observation
 }
@@ -128,7 +129,7 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 	report.StepMS, report.GradMS, report.UpdateMS = median(report.StepsMS), median(grad), median(update)
 	report.TokensPerSecond, report.GradTokensPerSecond = tokens/report.StepMS*1e3, tokens/report.GradMS*1e3
 	report.GFLOPS = report.TokensPerSecond * float64(m.FLOPsPerToken) / 1e9
-	report.Shares, err = profile(&timer)
+	report.Shares, report.KernelMS, err = profile(&timer)
 	return report, err
 }
 
@@ -206,12 +207,22 @@ func (r *benchReport) print(cmd *cobra.Command) {
 	if r.DeviceBytes > 0 {
 		rows = append(rows,
 			[2]string{"GPU memory", fmt.Sprintf("%s allocated: the plan, kernels and graphs; %s in use, as the GPU says", metrics.Bytes(r.AllocatedBytes), metrics.Bytes(r.DeviceBytes))},
-			[2]string{"host", fmt.Sprintf("%.3f ms a step beside waiting", r.HostMS)})
+			[2]string{"host", fmt.Sprintf("%.3f ms a step beside waiting", r.HostMS)},
+			[2]string{"kernels", fmt.Sprintf("%.3f ms a step one after another; %.3f ms of the step are none of theirs", r.kernels(), r.StepMS-r.kernels())})
 	}
 	if r.Joules > 0 {
 		rows = append(rows, [2]string{"power", fmt.Sprintf("%.0f W at %.0f MHz, %.3g tokens a joule", r.Watts, r.ClockMHz, r.TokensPerJoule)})
 	}
 	printTable(cmd, rows)
+}
+
+// kernels is what the kernels of a step take in all, in milliseconds, when none overlaps another.
+func (r *benchReport) kernels() float64 {
+	sum := 0.0
+	for _, family := range slices.Sorted(maps.Keys(r.KernelMS)) {
+		sum += r.KernelMS[family]
+	}
+	return sum
 }
 
 // rest is the share of what is no kernel of a family: exchange, waiting, gaps between launches.
@@ -234,8 +245,8 @@ func (s shares) String() string {
 	return text + fmt.Sprintf("%.0f %% the rest", 100*s[rest])
 }
 
-// profile runs a few steps with clocks on the kernels.
-func profile(t *benchTimer) (shares, error) {
+// profile runs a few steps with clocks on the kernels, and returns their shares of these steps and what a step's take.
+func profile(t *benchTimer) (s shares, kernelMS map[string]float64, err error) {
 	const steps = 3
 	families, total, err := t.engine.machine.Profile(func() error {
 		for range steps {
@@ -245,10 +256,11 @@ func profile(t *benchTimer) (shares, error) {
 		}
 		return nil
 	})
-	s := shares{rest: 1}
+	s, kernelMS = shares{rest: 1}, map[string]float64{}
 	for family, took := range families {
+		kernelMS[family] = milliseconds(took) / steps
 		s[family] = took.Seconds() / total.Seconds()
 		s[rest] -= s[family]
 	}
-	return s, err
+	return s, kernelMS, err
 }

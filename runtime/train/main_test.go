@@ -193,6 +193,9 @@ func TestBench(t *testing.T) {
 	if sum := s["gemm"] + s["attention"] + s["rest"]; len(s) != 3 || sum < 1-1e-9 || sum > 1+1e-9 || s["rest"] <= 0 {
 		t.Errorf("shares %+v do not add up", report.Shares)
 	}
+	if len(report.KernelMS) != 2 || report.GradTokensPerSecond <= report.TokensPerSecond || report.DeviceBytes != 0 {
+		t.Errorf("kernels %v, %g tokens/s forward and backward, %g in all", report.KernelMS, report.GradTokensPerSecond, report.TokensPerSecond)
+	}
 	if report.PlannedBytes != 2*program.Manifest.ArenaBytes || report.PeakRSSBytes < report.PlannedBytes {
 		t.Errorf("planned %d, peak %d bytes", report.PlannedBytes, report.PeakRSSBytes)
 	}
