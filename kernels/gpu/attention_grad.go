@@ -6,7 +6,6 @@ import (
 
 	"moegen/ir"
 	"moegen/kernels/ptx"
-	"moegen/kernels/tile"
 )
 
 // Causal attention backward over packed documents. For each query head, with S = Q·Kᵀ, P = exp(scale·S − lse), dP = dO·Vᵀ
@@ -19,14 +18,16 @@ import (
 // on. It works with transposed tiles (keys by queries), so Pᵀ and dSᵀ go from accumulators to the A operand of dV and dK
 // without leaving registers; only dQ needs dS in shared memory.
 //
-// dK and dV stay in registers. dQ gets a contribution from every block of keys below the diagonal, and the heads of a group
-// share dK and dV: both are added in float32 in one order, whatever the schedule. Blocks of keys add to a block of
-// queries from the diagonal down, heads to their keys from the first on; a flag counts who has added. As each block begins
-// on its diagonal, block j adds to queries i two steps after block j+1 did: in step with each other nobody waits. The last
-// to add writes bf16. Blocks take their work from a counter, in an order in which everybody waits for earlier ones only.
+// dK and dV stay in registers. dQ gets a share from every block of keys below the diagonal, and the heads of a group share dK
+// and dV: both are added in float32 in one order, whatever the schedule. Blocks of keys add to a block of queries from the
+// diagonal down, heads to their keys from the first on; a flag counts who has added. As each block begins on its diagonal,
+// block j adds to queries i two steps after block j+1 did: in step with each other nobody waits. Blocks take their work from
+// a counter, in an order in which everybody waits for earlier ones only. A share of dQ goes to shared memory and from there
+// into the sum by the copy engine, in the order of the registers, while the next products run; a thread that does nothing
+// else waits for its turn.
 //
-// A first kernel prepares what belongs to blocks of 64 queries of a head, in one piece for the copy engine: lse, delta and
-// the first token that each sees; behind a row's end no query sees any. It also clears the flags.
+// A kernel in front prepares what belongs to blocks of 64 queries of a head, in one piece for the copy engine: lse, delta
+// and the first token that each sees; behind a row's end no query sees any. It also clears the flags. One behind rounds dQ.
 
 // Blocks of keys and of queries.
 const blockKeys, blockQueries = 128, 64
@@ -90,7 +91,7 @@ func (d AttentionDesc) space() (s attentionSpace) {
 	s.stats = next(d.Rows * d.Heads * d.queries() * statBytes)
 	s.bounds = next(d.Rows * d.queries() * 8)
 	s.flags = next(4 * (1 + d.flagsQ() + d.flagsKV()))
-	s.sumQ = next(4 * d.flagsQ() * blockQueries * d.columnsQ())
+	s.sumQ = next(d.flagsQ() * d.shareBytes())
 	s.sumKV = next(4 * d.flagsKV() * 2 * 64 * d.padded())
 	return s
 }
@@ -100,207 +101,12 @@ func (c AttentionGradConfig) Name(d AttentionDesc) string {
 	return fmt.Sprintf("attention_grad_%s_g%d", d.name(), c.Slots)
 }
 
+// QName is the entry of the kernel behind it.
+func (c AttentionGradConfig) QName(d AttentionDesc) string { return "attention_grad_q_" + d.name() }
+
 // StatsName is the entry of the kernel in front of it.
 func (c AttentionGradConfig) StatsName(d AttentionDesc) string {
 	return "attention_grad_stats_" + d.name()
-}
-
-// EmitAttentionGradStats writes the first kernel: parameters do, o, lse, starts and the parts of the workspace that it
-// fills. A block has 64 queries of a head; 8 dims of a token are a lane's.
-func EmitAttentionGradStats(m *ptx.Module, d AttentionDesc, c AttentionGradConfig) {
-	const threads = 128
-	k := m.Kernel(c.StatsName(d), threads)
-	do, o, lse, starts := k.ParamPtr("do"), k.ParamPtr("o"), k.ParamPtr("lse"), k.ParamPtr("starts")
-	stats, bounds, flags := k.ParamPtr("stats"), k.ParamPtr("bounds"), k.ParamPtr("flags")
-	k.WaitPrerequisites()
-	lanes := 1 // of a token
-	for lanes < d.Dim/8 {
-		lanes *= 2
-	}
-	tid, block := k.Read(ptx.TidX), k.Read(ptx.CtaIDX)
-	number := k.Div(block, d.queries())
-	first := k.Mul(k.Sub(block, k.Mul(number, d.queries())), blockQueries)
-	row := k.Div(number, d.Heads)
-	head := k.Sub(number, k.Mul(row, d.Heads))
-	lane, mine := k.And(tid, lanes-1), k.Shr(tid, log2(lanes))
-	out := k.MadWide(block, statBytes, stats)
-	for pass := 0; pass < blockQueries; pass += threads / lanes {
-		query := k.Add(mine, pass)
-		token := k.Add(first, query)
-		there := k.Lt(token, d.Seq)
-		if pass+threads/lanes > blockQueries {
-			there = k.And(there, k.Lt(query, blockQueries))
-		}
-		token = k.Mad(row, d.Seq, token)
-		pair := k.Mad(token, d.Heads, head)
-		sum, l, start := k.Var(ptx.F32, "sum", 0), k.Var(ptx.F32, "lse", 0), k.Var(ptx.S32, "start", never)
-		k.If(k.And(there, k.Lt(lane, d.Dim/8)), func() {
-			at := k.Add(k.MulWide(pair, 2*d.Dim), k.MulWide(lane, 16))
-			a, b := k.LdVec(ptx.Stream, ptx.B32, 4, k.Add(do, at).At(0)), k.LdVec(ptx.Stream, ptx.B32, 4, k.Add(o, at).At(0))
-			for i := range a {
-				a0, a1 := k.UnpackBF16(a[i])
-				b0, b1 := k.UnpackBF16(b[i])
-				k.To(sum).Fma(a0, b0, sum)
-				k.To(sum).Fma(a1, b1, sum)
-			}
-			k.To(l).Ld(fixed, ptx.F32, k.MadWide(pair, 4, lse).At(0))
-			k.To(start).Ld(fixed, ptx.S32, k.MadWide(token, 4, starts).At(0))
-		})
-		total := k.SumLanes(sum, lanes)
-		leads := k.Eq(lane, 0)
-		if pass+threads/lanes > blockQueries {
-			leads = k.And(leads, k.Lt(query, blockQueries))
-		}
-		at := k.MadWide(query, 4, out)
-		k.When(leads).St(ptx.Global, at.At(statLSE), k.Mul(l, math.Log2E))
-		k.When(leads).St(ptx.Global, at.At(statDelta), total)
-		k.When(leads).St(ptx.Global, at.At(statStart), start)
-	}
-	k.If(k.And(k.Eq(head, 0), k.Lt(tid, 32)), func() {
-		k.Comment("the least and the largest start of the queries")
-		var least, most ptx.Reg
-		for i := range 2 {
-			token := k.Add(k.Add(first, tid), 32*i)
-			start := k.Var(ptx.S32, "start", never)
-			k.When(k.Lt(token, d.Seq)).To(start).Ld(fixed, ptx.S32, k.MadWide(k.Mad(row, d.Seq, token), 4, starts).At(0))
-			if i == 0 {
-				least, most = start, start
-			} else {
-				least, most = k.Min(least, start), k.Max(most, start)
-			}
-		}
-		least, most = k.Redux(ptx.AtomMin, least), k.Redux(ptx.AtomMax, most)
-		at := k.MadWide(k.Mad(row, d.queries(), k.Div(first, blockQueries)), 8, bounds)
-		k.When(k.Eq(tid, 0)).St(ptx.Global, at.At(0), least, most)
-	})
-	k.If(k.Lt(tid, 2), func() {
-		k.Comment("nobody has added yet")
-		nobody := k.Const(ptx.U32, 0)
-		flag := k.Mad(block, 2, tid)
-		k.St(ptx.Global, k.MadWide(flag, 4, flags).At(4), nobody)
-		k.When(k.Lt(flag, d.flagsKV())).St(ptx.Global, k.MadWide(flag, 4, flags).At(4+4*d.flagsQ()), nobody)
-		k.When(k.Eq(flag, 0)).St(ptx.Global, flags.At(0), nobody)
-	})
-	k.LaunchDependents()
-	k.Exit()
-}
-
-// attentionGradient writes the main kernel.
-type attentionGradient struct {
-	k *ptx.Kernel
-	d AttentionDesc
-	c AttentionGradConfig
-
-	q, kv, do            ptx.TensorMap // 64 columns of a head by 64 queries or 128 keys
-	stats, bounds        ptx.Reg
-	out                  ptx.Reg // dqkv
-	sumQ, sumKV          ptx.Reg
-	flagsQ, flagsKV      ptx.Reg
-	scale, scale2        ptx.Reg // of S, and for powers of 2
-	ring                 *tile.Ring
-	keys, values, shared ptx.Addr // K and V; dS, two buffers
-	loaded               ptx.Addr // barrier of K and V
-
-	// This block's work.
-	head, key, row ptx.Reg // head over all rows, block of keys, row
-	headOf         ptx.Reg // head in its row
-}
-
-// slotBytes is a slot of the ring: Q, dO, statistics.
-func (d AttentionDesc) slotDO() int    { return d.slabs() * blockQueries * 128 }
-func (d AttentionDesc) slotStats() int { return 2 * d.slotDO() }
-func (d AttentionDesc) slotBytes() int { return d.slotStats() + 1024 }
-
-const keySlab = blockKeys * 128 // bytes of 64 columns of K or V
-
-// What a slot says about its queries beside their number: whether this block is the last to add to their dQ, whether all of
-// them see all keys up to themselves, whether there are none, and nothing follows.
-const (
-	slotLast   = 1 << 29
-	slotStarts = 1 << 30
-	slotEnd    = 1 << 31
-)
-
-// EmitAttentionGrad writes the main kernel: parameters are maps of Q, of K and V and of dO, the parts of the workspace, dqkv,
-// and scale·log2(e) and scale.
-func EmitAttentionGrad(m *ptx.Module, d AttentionDesc, c AttentionGradConfig) {
-	k := m.Kernel(c.Name(d), 384)
-	if !d.covered() || d.Heads%d.KVHeads != 0 {
-		k.Fail("no kernel for %+v", d)
-		return
-	}
-	e := &attentionGradient{k: k, d: d, c: c}
-	e.q, e.kv, e.do = k.TensorMap("q", d.box(blockQueries)), k.TensorMap("kv", d.box(blockKeys)), k.TensorMap("do", d.box(blockQueries))
-	e.stats, e.bounds = k.ParamPtr("stats"), k.ParamPtr("bounds")
-	ticket := k.ParamPtr("flags")
-	e.sumQ, e.sumKV, e.out = k.ParamPtr("sum_q"), k.ParamPtr("sum_kv"), k.ParamPtr("dqkv")
-	e.scale2, e.scale = k.ParamF32("scale_log"), k.ParamF32("scale")
-	e.flagsQ, e.flagsKV = k.Add(ticket, 4), k.Add(ticket, 4+4*d.flagsQ())
-
-	e.keys, e.values = k.SharedBytes(d.slabs()*keySlab, 1024), k.SharedBytes(d.slabs()*keySlab, 1024)
-	e.shared = k.SharedBytes(2*blockKeys*128, 1024)
-	e.ring = tile.NewRing(k, c.Slots, d.slotBytes(), 1)
-	e.loaded = k.SharedBytes(8, 8)
-	drawn := k.SharedBytes(4, 4)
-	tid := k.Read(ptx.TidX)
-	warpgroup := k.Shr(tid, 7)
-	k.WaitPrerequisites()
-	k.If(k.Eq(tid, 0), func() {
-		e.ring.Init(1, 2)
-		k.MbarrierInit(e.loaded, 1)
-		k.FenceBarrierInit()
-		k.St(ptx.Shared, drawn, k.Atom(ptx.Global, ptx.AtomAdd, ticket.At(0), k.Const(ptx.U32, 1)))
-	})
-	k.Sync()
-	work := k.Ld(ptx.Shared, ptx.U32, drawn)
-	e.head = k.Div(work, d.keys())
-	e.key = k.Sub(d.keys()-1, k.Sub(work, k.Mul(e.head, d.keys())))
-	e.row = k.Div(e.head, d.Heads)
-	e.headOf = k.Sub(e.head, k.Mul(e.row, d.Heads))
-	k.IfElse(k.Eq(warpgroup, 2), func() {
-		k.DropRegisters(24, 1)
-		k.If(k.Eq(tid, 256), e.produce)
-	}, func() {
-		k.TakeRegisters(240, 2)
-		e.consume(warpgroup, k.And(tid, 127))
-	})
-	k.Exit()
-}
-
-// produce loads K and V, then Q, dO and the statistics of every block of queries from the diagonal on that sees a key.
-func (e *attentionGradient) produce() {
-	k, d := e.k, e.d
-	kvHead := k.Add(k.Div(e.headOf, d.group()), d.Heads)
-	firstKey := k.Mul(e.key, blockKeys)
-	k.MbarrierExpect(e.loaded, 2*d.slabs()*e.kv.Bytes())
-	for s := range d.slabs() {
-		k.TMALoad(e.keys.At(s*keySlab), e.kv, e.loaded, 64*s, kvHead, firstKey, e.row)
-		k.TMALoad(e.values.At(s*keySlab), e.kv, e.loaded, 64*s, k.Add(kvHead, d.KVHeads), firstKey, e.row)
-	}
-	e.ring.Start()
-	stats, bounds := k.Mul(e.head, d.queries()), k.Mul(e.row, d.queries())
-	k.For("i", k.Mul(e.key, blockKeys/blockQueries), d.queries(), 1, func(i ptx.Reg) {
-		bound := k.LdVec(fixed, ptx.S32, 2, k.MadWide(k.Add(bounds, i), 8, e.bounds).At(0))
-		k.If(k.Lt(bound[0], k.Add(firstKey, blockKeys).As(ptx.S32)), func() {
-			note := k.Var(ptx.U32, "note", i)
-			k.When(k.Ge(bound[0], firstKey.As(ptx.S32))).To(note).Or(note, slotLast)
-			k.When(k.Gt(bound[1], firstKey.As(ptx.S32))).To(note).Or(note, slotStarts)
-			e.ring.WaitEmpty()
-			slot, full := e.ring.Slot(), e.ring.Full()
-			k.St(ptx.Shared, slot.At(d.slotStats()+statSlot), note)
-			k.MbarrierExpect(full, d.slabs()*(e.q.Bytes()+e.do.Bytes())+statBytes)
-			query := k.Mul(i, blockQueries)
-			for s := range d.slabs() {
-				k.TMALoad(slot.At(s*blockQueries*128), e.q, full, 64*s, e.headOf, query, e.row)
-				k.TMALoad(slot.At(d.slotDO()+s*blockQueries*128), e.do, full, 64*s, e.headOf, query, e.row)
-			}
-			k.BulkLoad(slot.At(d.slotStats()), k.MadWide(k.Add(stats, i), statBytes, e.stats).At(0), statBytes, full)
-			e.ring.Advance()
-		})
-	})
-	e.ring.WaitEmpty()
-	k.St(ptx.Shared, e.ring.Slot().At(d.slotStats()+statSlot), k.Const(ptx.U32, slotEnd))
-	k.MbarrierArrive(e.ring.Full())
 }
 
 // attentionGradLaunches are the launches on the named buffers.
@@ -313,6 +119,7 @@ func attentionGradLaunches(d AttentionDesc, c AttentionGradConfig, scale float64
 		{Entry: c.Name(d), Grid: d.Rows * d.Heads * d.keys(), Args: []Arg{
 			d.headMap(Place(qkv), heads, blockQueries), d.headMap(Place(qkv), heads, blockKeys), d.headMap(Place(do), d.Heads, blockQueries),
 			part(s.stats), part(s.bounds), part(s.flags), part(s.sumQ), part(s.sumKV), Place(dqkv), F32(scale * math.Log2E), F32(scale)}},
+		{Entry: c.QName(d), Grid: 2 * d.Rows * d.Heads * d.queries(), Args: []Arg{part(s.sumQ), Place(dqkv), F32(scale)}},
 	}
 }
 
@@ -328,6 +135,7 @@ var attentionGrad = &Kernel{
 		return []Step{
 			{Launch: launches[0], Emit: func(m *ptx.Module) { EmitAttentionGradStats(m, d, c) }},
 			{Launch: launches[1], Emit: func(m *ptx.Module) { EmitAttentionGrad(m, d, c) }},
+			{Launch: launches[2], Emit: func(m *ptx.Module) { EmitAttentionGradQ(m, d, c) }},
 		}
 	},
 }

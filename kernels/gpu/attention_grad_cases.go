@@ -106,6 +106,7 @@ func attentionGradCase(d AttentionDesc, start func(int) int, packing string) Cas
 		Emit: func(m *ptx.Module) {
 			EmitAttentionGradStats(m, d, c)
 			EmitAttentionGrad(m, d, c)
+			EmitAttentionGradQ(m, d, c)
 		},
 		Buffers: []Buffer{{"do", ptx.BF16, d.tokens() * d.Heads * d.Dim, a.do}, {"qkv", ptx.BF16, d.tokens() * d.width(), a.qkv},
 			{"o", ptx.BF16, d.tokens() * d.Heads * d.Dim, a.o}, {"lse", ptx.F32, d.tokens() * d.Heads, a.lse},
