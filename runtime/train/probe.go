@@ -3,6 +3,7 @@ package train
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,15 +63,49 @@ func readCase(path string, m Manifest) (c probeCase, err error) {
 		return c, err
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
+		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
+			err = fmt.Errorf("%s is a %s, which it cannot be", wrong.Field, wrong.Value)
+		}
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	if c.Steps < 1 {
-		return c, fmt.Errorf("%s: steps is %d: it must be at least 1", path, c.Steps)
+	if err := c.check(text); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	if c.AuxCoef != 0 && m.AuxCoef == 0 {
 		return c, fmt.Errorf("%s: router_aux_loss_coef is %g, but this binary was built without the auxiliary loss: build it from a config with output_router_logits", path, c.AuxCoef)
 	}
 	return c, nil
+}
+
+// check says what is wrong with a case. What decides the numbers must be written down in its text, nothing is guessed.
+func (c *probeCase) check(text []byte) error {
+	var object struct {
+		Optimizer map[string]any `json:"optimizer"`
+	}
+	if err := json.Unmarshal(text, &object); err != nil {
+		return err
+	}
+	if c.Steps < 1 {
+		return fmt.Errorf("steps is %d: it must be at least 1", c.Steps)
+	}
+	for _, field := range []string{"lr", "betas", "eps", "weight_decay"} {
+		if object.Optimizer[field] == nil {
+			return fmt.Errorf("optimizer.%s is missing: a case says how to train", field)
+		}
+	}
+	if name := object.Optimizer["name"]; name != nil && name != "adamw" {
+		return fmt.Errorf("optimizer.name is %v: this binary trains with adamw", name)
+	}
+	o := c.Optimizer
+	for _, beta := range o.Betas {
+		if !(beta >= 0 && beta < 1) {
+			return fmt.Errorf("optimizer.betas are %v: they must be at least 0 and less than 1", o.Betas)
+		}
+	}
+	if !(o.LR >= 0 && o.Eps >= 0 && o.Decay >= 0 && c.MaxNorm >= 0) {
+		return errors.New("optimizer.lr, eps, weight_decay and max_grad_norm must be at least 0")
+	}
+	return nil
 }
 
 // record returns the record of a step, counted from 1.

@@ -56,8 +56,10 @@ func writeTensors(t *testing.T, shape []int, values map[string][]int64) string {
 	return filepath.Join(dir, "batch.safetensors")
 }
 
-const probeSetting = `{"steps": 4, "max_grad_norm": 0.5, "router_aux_loss_coef": 0.01,
-	"optimizer": {"name": "adamw", "lr": 0.01, "betas": [0.9, 0.99], "eps": 1e-8, "weight_decay": 0.1}}`
+const (
+	adam         = `"optimizer": {"name": "adamw", "lr": 0.01, "betas": [0.9, 0.99], "eps": 1e-8, "weight_decay": 0.1}`
+	probeSetting = `{"steps": 4, "max_grad_norm": 0.5, "router_aux_loss_coef": 0.01, ` + adam + `}`
+)
 
 // close fails the test unless got is want within a relative error in the 2-norm.
 func closeTo(t *testing.T, what string, got, want []float64, tolerance float64) {
@@ -173,7 +175,8 @@ func TestProbeIsTheReference(t *testing.T) {
 func TestProbeRefuses(t *testing.T) {
 	program := testProgram(0)
 	dir, tmp := newCheckpoint(t, program), t.TempDir()
-	good := write(t, filepath.Join(tmp, "good.json"), `{"steps": 1, "optimizer": {"lr": 1, "betas": [0, 0]}}`)
+	good := write(t, filepath.Join(tmp, "good.json"), `{"steps": 1, `+adam+`}`)
+	setting := func(name, text string) string { return write(t, filepath.Join(tmp, name+".json"), text) }
 	fine := probeFile(t, 1, 4, 12)
 	labels := make([]int64, 48)
 	labels[14] = testVocab
@@ -200,10 +203,14 @@ func TestProbeRefuses(t *testing.T) {
 		{fine, good, dir, filepath.Join(tmp, "none", "out"), "none"},
 		{probeFile(t, 1, 3, 12), good, dir, out, "input_ids has shape [1 3 12], this binary was built for [steps 4 12]"},
 		{probeFile(t, 1, 4, 14), good, dir, out, "this binary was built for [steps 4 12]"},
-		{fine, write(t, filepath.Join(tmp, "long.json"), `{"steps": 2}`), dir, out, "has 1 batches, the case needs 2"},
-		{fine, write(t, filepath.Join(tmp, "aux.json"), `{"steps": 1, "router_aux_loss_coef": 0.1}`), dir, out, "built without the auxiliary loss"},
-		{fine, write(t, filepath.Join(tmp, "zero.json"), `{}`), dir, out, "steps is 0"},
-		{fine, write(t, filepath.Join(tmp, "not.json"), `steps`), dir, out, "not.json"},
+		{fine, setting("long", `{"steps": 2, `+adam+`}`), dir, out, "has 1 batches, the case needs 2"},
+		{fine, setting("aux", `{"steps": 1, "router_aux_loss_coef": 0.1, `+adam+`}`), dir, out, "built without the auxiliary loss"},
+		{fine, setting("zero", `{}`), dir, out, "steps is 0"},
+		{fine, setting("bare", `{"steps": 1}`), dir, out, "optimizer.lr is missing"},
+		{fine, setting("words", strings.Replace(`{"steps": 1, `+adam+`}`, "0.01", `"small"`, 1)), dir, out, "optimizer.lr is a string"},
+		{fine, setting("sgd", `{"steps": 1, `+strings.Replace(adam, "adamw", "sgd", 1)+`}`), dir, out, "optimizer.name is sgd"},
+		{fine, setting("betas", `{"steps": 1, `+strings.Replace(adam, "0.99", "1", 1)+`}`), dir, out, "optimizer.betas are [0.9 1]"},
+		{fine, setting("not", `steps`), dir, out, "not.json"},
 		{outOfVocabulary, good, dir, out, "labels of batch 0, row 1, token 2 is 260: this binary takes -100 to 259"},
 		{noLabels, good, dir, out, `"labels" is missing`},
 		{noTargets, good, dir, out, "labels of batch 0 score no token"},
