@@ -59,6 +59,18 @@ var streamOps = []deviceOp{
 			gu, da := normalRows(1, 2, r.matrix(2*24), r.count), normalRows(2, 1, r.matrix(24), r.count)
 			return deviceCase{"", chosen(r), []operand{gu, da, normalRows(3, 0.5, r.tokenMatrix(ir.F32, r.topK), r.known), r.offsets, r.pairs}}
 		})},
+	{op: "rms_norm", results: []deviceTolerance{{2 * bf16Rounding, 0, "two roundings to bf16"},
+		{0x1p-18, 0, "half the relative error of a float32 sum of at most 80 squares along a lane, and rsqrt's 2^-22.9"}},
+		cases: []deviceCase{
+			rmsNormCase("multiple of 8", 9, 136), rmsNormCase("one piece", 1, 8), rmsNormCase("two warps", 5, 2056),
+			rmsNormCase("many", 600, 64), rmsNormCase("odd", 3, 77),
+		}},
+	{op: "rms_norm_grad", results: []deviceTolerance{{bf16Rounding, 0x1p-17, "one rounding to bf16; a mean of as many float32 products as a row has, of its scale"},
+		{bf16Rounding, 0x1p-16, "one rounding to bf16; a float32 sum over at most 300 rows"}},
+		cases: slices.Concat(
+			rmsNormGradCases("one piece", 1, 8), rmsNormGradCases("four warps", 5, 1032),
+			rmsNormGradCases("many", 300, 64), rmsNormGradCases("odd", 3, 77),
+		)},
 	{op: "embedding_grad", results: []deviceTolerance{{bf16Rounding, 200 * 0x1p-24, "one rounding; a chain of float32 sums, at most one a token"}},
 		magnitude: termSums, cases: slices.Concat(
 			embeddingGradCases("few ids", 70, 24, 20, 3, func(t int) int { return t * t % 20 }),
@@ -80,6 +92,24 @@ var streamOps = []deviceOp{
 		{"inside", ir.Attrs{{Key: "rows", Value: 4}}, []operand{normals(1, 1, ir.Fixed(ir.BF16, 11, 24)), whole(3)}},
 		{"over the end", ir.Attrs{{Key: "rows", Value: 7}}, []operand{normals(1, 1, ir.Fixed(ir.BF16, 5, 3)), whole(2)}},
 	}},
+}
+
+func rmsNormCase(name string, rows, dim int) deviceCase {
+	return deviceCase{name, ir.Attrs{{Key: "eps", Value: 1e-5}}, []operand{normals(1, 1, ir.Fixed(ir.BF16, rows, dim)), normals(2, 1, ir.Fixed(ir.BF16, dim))}}
+}
+
+// rmsNormGradCases has gradients alone, with a residual, and with one that overwrites or adds up.
+func rmsNormGradCases(name string, rows, dim int) []deviceCase {
+	x, w := ir.Fixed(ir.BF16, rows, dim), ir.Fixed(ir.BF16, dim)
+	rstd := fill(ir.Fixed(ir.F32, rows), rows, func(i int) float64 { return 1 + float64(i%7)/8 })
+	of := func(name string, more ...operand) deviceCase {
+		return deviceCase{name, nil, append([]operand{normals(1, 1, x), normals(2, 1, x), normals(3, 1, w), rstd}, more...)}
+	}
+	return []deviceCase{
+		of(name, operand{}, operand{}, operand{}),
+		of(name+", residual, overwriting", normals(4, 1, x), normalRows(5, 1, w, 0), stepRecord(false)),
+		of(name+", residual, adding", normals(4, 1, x), normals(5, 1, w), stepRecord(true)),
+	}
 }
 
 // embeddingGradCases has a gradient alone, one that overwrites what is no number, and one that adds up.

@@ -423,7 +423,7 @@ var unbound = []string{
 	"adamw", "attention", "attention_grad", "aux_loss", "aux_loss_grad", "clip_scale",
 	"grouped_linear", "grouped_linear_dgrad", "grouped_linear_wgrad", "linear",
 	"linear_cross_entropy", "linear_cross_entropy_eval", "linear_dgrad", "linear_wgrad", "qk_norm_rope",
-	"qk_norm_rope_grad", "rms_norm", "rms_norm_grad", "route", "router", "router_grad", "router_stats",
+	"qk_norm_rope_grad", "route", "router", "router_grad", "router_stats",
 	"router_stats_grad", "sum_squares",
 }
 

@@ -119,12 +119,7 @@ func addCase(d AddDesc, n int, accumulate float64) Case {
 	buffers := []Buffer{{"a", d.Elem, n, a}, {"b", d.Elem, n, b}, {"y", d.Elem, n, nil}}
 	var record []Arg
 	if d.Accumulate {
-		buffers = append(buffers, Buffer{"record", ptx.F32, ir.RecordLen, func(i int) float64 {
-			if i == ir.RecordAccumulate {
-				return accumulate
-			}
-			return 3
-		}})
+		buffers = append(buffers, recordBuffer(accumulate))
 		record = []Arg{Place("record")}
 		if accumulate == 0 {
 			buffers[1].At, given = nil, zeros
@@ -139,4 +134,14 @@ func addCase(d AddDesc, n int, accumulate float64) Case {
 			Want: func(i int) (float64, float64, bool) { return a(i) + given(i), 0, true }}},
 		Floor: AddFloor(d, n),
 	}
+}
+
+// recordBuffer is a step record that says whether gradients add up.
+func recordBuffer(accumulate float64) Buffer {
+	return Buffer{"record", ptx.F32, ir.RecordLen, func(i int) float64 {
+		if i == ir.RecordAccumulate {
+			return accumulate
+		}
+		return 3
+	}}
 }

@@ -81,7 +81,7 @@ func (q *qkNormRopeData) rstd(r int) float64 {
 	if !q.d.Norm {
 		return 1
 	}
-	return rstdOf(q.x, r, RMSNormDesc{Dim: q.d.Dim, Eps: qkNormRopeEps})
+	return rstdOf(q.x, r, q.d.Dim, qkNormRopeEps)
 }
 
 // turned returns what dim i of a head is rotated from: dims and factors; direction -1 rotates back.

@@ -17,10 +17,9 @@ import (
 // lane and load; its sum of squares goes over the lanes by exchange, over warps through shared memory, always in one
 // order.
 
-// RMSNormDesc is what is asked: the width of a row. The number of rows is an argument.
+// RMSNormDesc is what is asked: the width of a row. The number of rows and eps are arguments.
 type RMSNormDesc struct {
-	Dim int // D, a multiple of 8
-	Eps float64
+	Dim int // D
 }
 
 // RMSNormConfig fixes one kernel.
@@ -64,11 +63,11 @@ func RMSNormFloor(d RMSNormDesc, rows int) Floor {
 	return Floor{Bytes: int64(4*rows*d.Dim + 2*d.Dim + 4*rows)}
 }
 
-// EmitRMSNorm writes the kernel: parameters x, w, y, rstd and the number of rows; a block for every Rows rows.
+// EmitRMSNorm writes the kernel: parameters x, w, y, rstd, the number of rows and eps; a block for every Rows rows.
 func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
 	k := m.Kernel(c.Name(d), 32*c.Warps)
 	x, w, y, rstd := k.ParamPtr("x"), k.ParamPtr("w"), k.ParamPtr("y"), k.ParamPtr("rstd")
-	rows := k.ParamU32("rows")
+	rows, eps := k.ParamU32("rows"), k.ParamF32("eps")
 	k.WaitPrerequisites()
 	g := newRowGroup(k, d.Dim, c.Warps, c.PerRow)
 	k.Comment("row of this group of warps; rows past the end are nobody's")
@@ -86,7 +85,7 @@ func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
 			}
 		}
 		sum = g.sum(sum, g.scratch)
-		r := k.RsqrtApprox(k.Fma(sum, 1/float64(d.Dim), d.Eps))
+		r := k.RsqrtApprox(k.Fma(sum, 1/float64(d.Dim), eps))
 		k.When(k.Eq(g.thread, 0)).St(ptx.Global, k.Add(rstd, k.MulWide(row, 4)).At(0), r)
 		k.Comment("y = bf16(w * bf16(x * rstd))")
 		out := k.Add(y, at)
@@ -218,16 +217,16 @@ func large(c Case) Case {
 }
 
 func rmsNormCase(rows, dim int, c RMSNormConfig) Case {
-	d := RMSNormDesc{Dim: dim, Eps: 1e-6}
+	d := RMSNormDesc{Dim: dim}
 	x, w := normal(1, 1), normal(2, 1)
-	rstd := rowCache(func(t int) float64 { return rstdOf(x, t, d) })
+	rstd := rowCache(func(t int) float64 { return rstdOf(x, t, dim, rmsNormEps) })
 	return Case{
 		Name: fmt.Sprintf("%dx%d_w%d_r%d", rows, dim, c.Warps, c.PerRow),
 		Emit: func(m *ptx.Module) { EmitRMSNorm(m, d, c) },
 		Buffers: []Buffer{{"x", ptx.BF16, rows * dim, x}, {"w", ptx.BF16, dim, w},
 			{"y", ptx.BF16, rows * dim, nil}, {"rstd", ptx.F32, rows, nil}},
-		Launches: []Launch{{Entry: c.Name(d), Grid: (rows + c.Rows() - 1) / c.Rows(),
-			Args: []Arg{Place("x"), Place("w"), Place("y"), Place("rstd"), U32(rows)}}},
+		Launches: []Launch{{Entry: c.Name(d), Grid: ceil(rows, c.Rows()),
+			Args: []Arg{Place("x"), Place("w"), Place("y"), Place("rstd"), U32(rows), F32(rmsNormEps)}}},
 		Outputs: []Output{
 			{Buffer: "y", Row: dim, Rel: 1.01 * 0x1p-7, Why: "two roundings to bf16, 2^-8 each; float32's are 2^-14 of that",
 				Want: func(i int) (float64, float64, bool) { return w(i%dim) * x(i) * rstd(i/dim), 0, true }},
@@ -241,13 +240,16 @@ func rmsNormCase(rows, dim int, c RMSNormConfig) Case {
 // rstdRel bounds the relative error of rstd: the squares of a row are added along a chain of at most dim terms.
 func rstdRel(dim int) float64 { return 0x1p-22 + float64(dim)/2*0x1p-24 }
 
-func rstdOf(x func(int) float64, row int, d RMSNormDesc) float64 {
+// rmsNormEps is the eps of cases.
+const rmsNormEps = 1e-6
+
+func rstdOf(x func(int) float64, row, dim int, eps float64) float64 {
 	sum := 0.0
-	for i := range d.Dim {
-		v := x(row*d.Dim + i)
+	for i := range dim {
+		v := x(row*dim + i)
 		sum += v * v
 	}
-	return 1 / math.Sqrt(sum/float64(d.Dim)+d.Eps)
+	return 1 / math.Sqrt(sum/float64(dim)+eps)
 }
 
 // rowCache remembers values of a function of rows: elements are asked for row by row, by several goroutines.

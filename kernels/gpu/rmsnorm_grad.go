@@ -9,11 +9,18 @@ import (
 
 // RMSNorm backward, with n_TD = x·rstd:
 //
-//	dx_TD = bf16(rstd·(w·dy − n·mean_D(w·dy·n)))     dw_D = bf16(Σ_T dy·n)
+//	dx_TD = bf16(rstd·(w·dy − n·mean_D(w·dy·n)) (+ residual_TD))     dw_D = bf16(Σ_T dy·n (+ dw_D))
 //
-// It reads x and dy and writes dx, 6·T·D bytes; memory decides. Each block adds the weight's gradient over its rows in
+// in float32, each rounded once. It reads x, dy and the residual, if any, and writes dx, 6 or 8·T·D bytes; memory decides. Each block adds the weight's gradient over its rows in
 // registers and writes one partial sum in float32, 4·D bytes a block; a second small kernel adds the partials. How many
 // partials there are is the Config's, so the sum's order does not depend on the grid.
+
+// RMSNormGradDesc is what is asked. The number of rows is an argument.
+type RMSNormGradDesc struct {
+	Dim        int  // D
+	Residual   bool // dx has an addend
+	Accumulate bool // dw adds up if the step record says so
+}
 
 // RMSNormGradConfig fixes one pair of kernels.
 type RMSNormGradConfig struct {
@@ -23,30 +30,36 @@ type RMSNormGradConfig struct {
 }
 
 // Name is the entry of the first kernel.
-func (c RMSNormGradConfig) Name(d RMSNormDesc) string {
-	return fmt.Sprintf("rmsnorm_grad_d%d_r%d_g%d_p%d", d.Dim, c.PerRow, c.Groups, c.Partials)
+func (c RMSNormGradConfig) Name(d RMSNormGradDesc) string {
+	return fmt.Sprintf("rmsnorm_grad_d%d%s_r%d_g%d_p%d", d.Dim, mark(d.Residual, "_add"), c.PerRow, c.Groups, c.Partials)
 }
 
 // SumName is the entry of the second kernel.
-func (c RMSNormGradConfig) SumName(d RMSNormDesc) string {
-	return fmt.Sprintf("rmsnorm_grad_sum_d%d_p%d", d.Dim, c.Partials)
+func (c RMSNormGradConfig) SumName(d RMSNormGradDesc) string {
+	return fmt.Sprintf("rmsnorm_grad_sum_d%d%s_p%d", d.Dim, mark(d.Accumulate, "_a"), c.Partials)
 }
 
 // sumColumns and sumParts shape a block of the second kernel: so many columns, and the partials dealt to so many threads.
 const sumColumns, sumParts = 32, 8
 
 // SumGrid is the grid of the second kernel.
-func (c RMSNormGradConfig) SumGrid(d RMSNormDesc) int { return (d.Dim + sumColumns - 1) / sumColumns }
+func (c RMSNormGradConfig) SumGrid(d RMSNormGradDesc) int {
+	return (d.Dim + sumColumns - 1) / sumColumns
+}
 
 // RMSNormGradConfigs returns the candidates for a row, the preferred first, and why others are none.
-func RMSNormGradConfigs(d RMSNormDesc) (out []RMSNormGradConfig, rejected []string) {
+func RMSNormGradConfigs(d RMSNormGradDesc) (out []RMSNormGradConfig, rejected []string) {
 	if d.Dim%8 != 0 || d.Dim <= 0 {
 		return nil, []string{fmt.Sprintf("rows of %d elements: 16-byte accesses need a multiple of 8", d.Dim)}
 	}
-	for _, perRow := range []int{4, 2, 1, 8} {
+	most := 3 // 8 sums, 4 words each of x, dy, the next row's x and dy, and w for every piece, of 128 registers
+	if d.Residual {
+		most = 2 // 8 words more
+	}
+	for _, perRow := range []int{4, 2, 1, 8, 16} {
 		c := RMSNormGradConfig{PerRow: perRow, Groups: 16 / perRow, Partials: 132}
 		switch v := vectors(d.Dim, perRow); {
-		case v > 3: // 8 sums, 4 words each of x, dy, the next row's x and dy, and w for every piece, of 128 registers
+		case v > most:
 			rejected = append(rejected, fmt.Sprintf("%s: %d pieces a lane need more registers than 512 threads have", c.Name(d), v))
 		case 4*d.Dim*c.Groups > ptx.SharedLimit:
 			rejected = append(rejected, fmt.Sprintf("%s: the sums of %d groups do not fit shared memory", c.Name(d), c.Groups))
@@ -58,16 +71,24 @@ func RMSNormGradConfigs(d RMSNormDesc) (out []RMSNormGradConfig, rejected []stri
 }
 
 // RMSNormGradFloor is what T rows move.
-func RMSNormGradFloor(d RMSNormDesc, rows int) Floor {
-	return Floor{Bytes: int64(6*rows*d.Dim + 4*d.Dim + 4*rows)}
+func RMSNormGradFloor(d RMSNormGradDesc, rows int) Floor {
+	bytes := 6*rows*d.Dim + 4*d.Dim + 4*rows
+	if d.Residual {
+		bytes += 2 * rows * d.Dim
+	}
+	return Floor{Bytes: int64(bytes)}
 }
 
-// EmitRMSNormGrad writes both kernels. The first has parameters dy, x, w, rstd, dx, partial [Partials·D float32] and the
-// number of rows; the second partial and dw.
-func EmitRMSNormGrad(m *ptx.Module, d RMSNormDesc, c RMSNormGradConfig) {
+// EmitRMSNormGrad writes the first kernel: parameters dy, x, w, rstd, the residual if there is one, dx, partial
+// [Partials·D float32] and the number of rows. dx may be dy or the residual.
+func EmitRMSNormGrad(m *ptx.Module, d RMSNormGradDesc, c RMSNormGradConfig) {
 	k := m.Kernel(c.Name(d), 32*c.PerRow*c.Groups)
 	e := &rmsNormGrad{k: k, d: d, c: c}
 	dy, x, w, rstd := k.ParamPtr("dy"), k.ParamPtr("x"), k.ParamPtr("w"), k.ParamPtr("rstd")
+	e.from = []ptx.Reg{x, dy}
+	if d.Residual {
+		e.from = append(e.from, k.ParamPtr("residual"))
+	}
 	dx, partial, rows := k.ParamPtr("dx"), k.ParamPtr("partial"), k.ParamU32("rows")
 	sums := k.SharedBytes(4*d.Dim*c.Groups, 16)
 	k.WaitPrerequisites()
@@ -83,55 +104,71 @@ func EmitRMSNormGrad(m *ptx.Module, d RMSNormDesc, c RMSNormGradConfig) {
 				k.Assign(r, 0)
 			}
 		}
-		e.walk(k.Mad(part, c.Groups, e.g.index), rows, dy, x, rstd, dx)
+		e.walk(k.Mad(part, c.Groups, e.g.index), rows, rstd, dx)
 		e.writePartial(sums, k.Add(partial, k.MulWide(part, 4*d.Dim)))
 	})
 	k.LaunchDependents()
 	k.Exit()
-	emitRMSNormGradSum(m, d, c)
 }
 
 type rmsNormGrad struct {
-	k  *ptx.Kernel
-	d  RMSNormDesc
-	c  RMSNormGradConfig
-	g  *rowGroup
-	ws [][]ptx.Reg
-	dw [][]ptx.Reg // float32, 8 a piece
+	k    *ptx.Kernel
+	d    RMSNormGradDesc
+	c    RMSNormGradConfig
+	g    *rowGroup
+	from []ptx.Reg // x, dy and the residual
+	ws   [][]ptx.Reg
+	dw   [][]ptx.Reg // float32, 8 a piece
+}
+
+// normRow is what a thread holds of a row: its pieces of x, dy and the residual, and rstd.
+type normRow struct {
+	pieces [][][]ptx.Reg
+	rstd   ptx.Reg
+}
+
+func (e *rmsNormGrad) hold(rstd string) normRow {
+	r := normRow{rstd: e.k.Var(ptx.F32, rstd, 0)}
+	for range e.from {
+		r.pieces = append(r.pieces, e.g.registers())
+	}
+	return r
 }
 
 // walk goes over the group's rows, every Partials·Groups-th from first. The next row is on its way while one is
 // computed.
-func (e *rmsNormGrad) walk(first, rows, dy, x, rstd, dx ptx.Reg) {
+func (e *rmsNormGrad) walk(first, rows, rstd, dx ptx.Reg) {
 	k, step := e.k, e.c.Partials*e.c.Groups
-	xs, dys, r := e.g.registers(), e.g.registers(), k.Var(ptx.F32, "rstd", 0)
-	nextX, nextDY, nextR := e.g.registers(), e.g.registers(), k.Var(ptx.F32, "rstd_next", 0)
-	fetch := func(row, where ptx.Reg, xs, dys [][]ptx.Reg, r ptx.Reg) {
+	this, next := e.hold("rstd"), e.hold("rstd_next")
+	fetch := func(row, where ptx.Reg, r normRow) {
 		at := k.MulWide(row, 2*e.d.Dim)
-		e.g.loadIf(ptx.Stream, k.Add(x, at), where, xs)
-		e.g.loadIf(ptx.Stream, k.Add(dy, at), where, dys)
-		k.When(where).To(r).Ld(ptx.Global, ptx.F32, k.Add(rstd, k.MulWide(row, 4)).At(0))
+		for i, from := range e.from {
+			e.g.loadIf(once, k.Add(from, at), where, r.pieces[i])
+		}
+		k.When(where).To(r.rstd).Ld(ptx.Global, ptx.F32, k.Add(rstd, k.MulWide(row, 4)).At(0))
 	}
-	fetch(first, k.Lt(first, rows), xs, dys, r)
+	fetch(first, k.Lt(first, rows), this)
 	side := k.Var(ptx.U32, "side", 0) // of the scratch, so that one barrier a row is enough
 	k.For("row", first, rows, step, func(row ptx.Reg) {
-		next := k.Add(row, step)
-		fetch(next, k.Lt(next, rows), nextX, nextDY, nextR)
-		e.row(xs, dys, r, side, k.Add(dx, k.MulWide(row, 2*e.d.Dim)))
-		for i := range xs {
-			for j := range xs[i] {
-				k.Assign(xs[i][j], nextX[i][j])
-				k.Assign(dys[i][j], nextDY[i][j])
+		after := k.Add(row, step)
+		fetch(after, k.Lt(after, rows), next)
+		e.row(this, side, k.Add(dx, k.MulWide(row, 2*e.d.Dim)))
+		for i, pieces := range this.pieces {
+			for j, piece := range pieces {
+				for n, r := range piece {
+					k.Assign(r, next.pieces[i][j][n])
+				}
 			}
 		}
-		k.Assign(r, nextR)
+		k.Assign(this.rstd, next.rstd)
 		k.To(side).Xor(side, 4*e.c.PerRow*e.c.Groups)
 	})
 }
 
 // row computes a row of dx and adds to dw.
-func (e *rmsNormGrad) row(xs, dys [][]ptx.Reg, r, side, out ptx.Reg) {
+func (e *rmsNormGrad) row(row normRow, side, out ptx.Reg) {
 	k := e.k
+	xs, dys, r := row.pieces[0], row.pieces[1], row.rstd
 	k.Comment("c = mean(w dy n), n = x rstd; dw += dy n")
 	c := k.Const(ptx.F32, 0)
 	e.each(xs, dys, r, func(i, j int, n, dy, w ptx.Reg) {
@@ -148,7 +185,13 @@ func (e *rmsNormGrad) row(xs, dys [][]ptx.Reg, r, side, out ptx.Reg) {
 	var piece []ptx.Reg
 	var low ptx.Reg
 	e.each(xs, dys, r, func(i, j int, n, dy, w ptx.Reg) {
-		v := k.Mul(r, k.Fma(n, c, k.Mul(w, dy)))
+		v := k.Fma(n, c, k.Mul(w, dy))
+		if e.d.Residual {
+			low, high := k.UnpackBF16(row.pieces[2][i][j/2])
+			v = k.Fma(r, v, [2]ptx.Reg{low, high}[j%2])
+		} else {
+			v = k.Mul(r, v)
+		}
 		if j%2 == 0 {
 			low = v
 			return
@@ -202,11 +245,15 @@ func (e *rmsNormGrad) writePartial(sums ptx.Addr, out ptx.Reg) {
 	k.Sync()
 }
 
-// emitRMSNormGradSum writes the second kernel: thread (part, column) adds every sumParts-th partial sum, then the first
+// EmitRMSNormGradSum writes the second kernel: parameters partial, dw, and the step record if dw may add up. Thread (part, column) adds every sumParts-th partial sum, then the first
 // thread of a column the parts.
-func emitRMSNormGradSum(m *ptx.Module, d RMSNormDesc, c RMSNormGradConfig) {
+func EmitRMSNormGradSum(m *ptx.Module, d RMSNormGradDesc, c RMSNormGradConfig) {
 	k := m.Kernel(c.SumName(d), sumColumns*sumParts)
 	partial, dw := k.ParamPtr("partial"), k.ParamPtr("dw")
+	var record ptx.Reg
+	if d.Accumulate {
+		record = k.ParamPtr("record")
+	}
 	scratch := k.SharedBytes(4*sumColumns*sumParts, 16)
 	tid := k.Read(ptx.TidX)
 	part, column := k.Shr(tid, log2(sumColumns)), k.And(tid, sumColumns-1)
@@ -238,27 +285,36 @@ func emitRMSNormGradSum(m *ptx.Module, d RMSNormDesc, c RMSNormGradConfig) {
 		for p := 1; p < sumParts; p++ {
 			k.To(sum).Add(sum, k.Ld(ptx.Shared, ptx.F32, at.At(4*sumColumns*p)))
 		}
-		k.St(ptx.Global, k.Add(dw, k.MulWide(column, 2)).At(0), k.Convert(ptx.BF16, sum))
+		one, to := piece{ptx.BF16, 1}, k.Add(dw, k.MulWide(column, 2)).At(0)
+		if d.Accumulate {
+			k.To(sum).Add(sum, one.floats(k, one.loadIf(k, accumulates(k, record), ptx.Global, to))[0])
+		}
+		one.store(k, to, []ptx.Reg{sum})
 	})
 	k.LaunchDependents()
 	k.Exit()
 }
 
 var rmsNormGradFamily = Family{Name: "rmsnorm_grad", Cases: func() []Case {
+	only, both := RMSNormGradDesc{Dim: 2048}, RMSNormGradDesc{Dim: 2048, Residual: true, Accumulate: true}
 	return []Case{
-		rmsNormGradCase(70, 256, RMSNormGradConfig{PerRow: 1, Groups: 2, Partials: 9}),
-		rmsNormGradCase(1, 8, RMSNormGradConfig{PerRow: 1, Groups: 4, Partials: 3}), // groups without a row
-		rmsNormGradCase(23, 1000, RMSNormGradConfig{PerRow: 2, Groups: 2, Partials: 4}),
-		rmsNormGradCase(40, 2048, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 4}),
-		large(rmsNormGradCase(4096, 2048, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 132})),
-		large(rmsNormGradCase(32768, 2048, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 132})),
+		rmsNormGradCase(70, RMSNormGradDesc{Dim: 256}, RMSNormGradConfig{PerRow: 1, Groups: 2, Partials: 9}, 0),
+		rmsNormGradCase(1, RMSNormGradDesc{Dim: 8}, RMSNormGradConfig{PerRow: 1, Groups: 4, Partials: 3}, 0), // groups without a row
+		rmsNormGradCase(23, RMSNormGradDesc{Dim: 1000}, RMSNormGradConfig{PerRow: 2, Groups: 2, Partials: 4}, 0),
+		rmsNormGradCase(40, only, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 4}, 0),
+		rmsNormGradCase(23, RMSNormGradDesc{1000, true, true}, RMSNormGradConfig{PerRow: 2, Groups: 2, Partials: 4}, 1),
+		rmsNormGradCase(9, RMSNormGradDesc{4104, true, true}, RMSNormGradConfig{PerRow: 16, Groups: 1, Partials: 3}, 0),
+		large(rmsNormGradCase(4096, only, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 132}, 0)),
+		large(rmsNormGradCase(32768, only, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 132}, 0)),
+		large(rmsNormGradCase(4096, both, RMSNormGradConfig{PerRow: 4, Groups: 4, Partials: 132}, 1)),
 	}
 }}
 
-func rmsNormGradCase(rows, dim int, c RMSNormGradConfig) Case {
-	d := RMSNormDesc{Dim: dim, Eps: 1e-6}
-	x, w, dy := normal(3, 1), normal(4, 1), normal(5, 1)
-	rstd := rowCache(func(t int) float64 { return rstdOf(x, t, d) })
+// rmsNormGradCase has a step record that says whether dw adds up, where it may.
+func rmsNormGradCase(rows int, d RMSNormGradDesc, c RMSNormGradConfig, accumulate float64) Case {
+	dim := d.Dim
+	x, w, dy, residual, dw := normal(3, 1), normal(4, 1), normal(5, 1), normal(6, 1), zeros
+	rstd := rowCache(func(t int) float64 { return rstdOf(x, t, dim, rmsNormEps) })
 	given := rowCache(func(t int) float64 { return float64(float32(rstd(t))) })
 	mean := rowCache(func(t int) [2]float64 { // of w dy n, and of its magnitudes
 		var c [2]float64
@@ -277,28 +333,43 @@ func rmsNormGradCase(rows, dim int, c RMSNormGradConfig) Case {
 		return out
 	})
 	chain := float64(8*vectors(dim, c.PerRow) + 5 + c.PerRow) // additions behind one mean
+	buffers := []Buffer{{"dy", ptx.BF16, rows * dim, dy}, {"x", ptx.BF16, rows * dim, x}, {"w", ptx.BF16, dim, w}, {"rstd", ptx.F32, rows, given}}
+	args := []Arg{Place("dy"), Place("x"), Place("w"), Place("rstd")}
+	if d.Residual {
+		buffers, args = append(buffers, Buffer{"residual", ptx.BF16, rows * dim, residual}), append(args, Place("residual"))
+	} else {
+		residual = zeros
+	}
+	buffers = append(buffers, Buffer{"dx", ptx.BF16, rows * dim, nil}, Buffer{"partial", ptx.F32, c.Partials * dim, nil}, Buffer{"dw", ptx.BF16, dim, nil})
+	sums := []Arg{Place("partial"), Place("dw")}
+	if d.Accumulate {
+		if accumulate != 0 {
+			dw = normal(7, 1)
+			buffers[len(buffers)-1].At = dw
+		}
+		buffers = append(buffers, recordBuffer(accumulate))
+		sums = append(sums, Place("record"))
+	}
 	return Case{
-		Name: fmt.Sprintf("%dx%d_r%d_g%d_p%d", rows, dim, c.PerRow, c.Groups, c.Partials),
-		Emit: func(m *ptx.Module) { EmitRMSNormGrad(m, d, c) },
-		Buffers: []Buffer{{"dy", ptx.BF16, rows * dim, dy}, {"x", ptx.BF16, rows * dim, x}, {"w", ptx.BF16, dim, w},
-			{"rstd", ptx.F32, rows, given},
-			{"dx", ptx.BF16, rows * dim, nil}, {"partial", ptx.F32, c.Partials * dim, nil}, {"dw", ptx.BF16, dim, nil}},
+		Name:    fmt.Sprintf("%dx%d_r%d_g%d_p%d%s%s", rows, dim, c.PerRow, c.Groups, c.Partials, mark(d.Residual, "_add"), mark(accumulate != 0, "_a")),
+		Emit:    func(m *ptx.Module) { EmitRMSNormGrad(m, d, c); EmitRMSNormGradSum(m, d, c) },
+		Buffers: buffers,
 		Launches: []Launch{
-			{Entry: c.Name(d), Grid: c.Partials, Persistent: true,
-				Args: []Arg{Place("dy"), Place("x"), Place("w"), Place("rstd"), Place("dx"), Place("partial"), U32(rows)}},
-			{Entry: c.SumName(d), Grid: c.SumGrid(d), Dependent: true, Args: []Arg{Place("partial"), Place("dw")}},
+			{Entry: c.Name(d), Grid: c.Partials, Persistent: true, Args: append(args, Place("dx"), Place("partial"), U32(rows))},
+			{Entry: c.SumName(d), Grid: c.SumGrid(d), Dependent: true, Args: sums},
 		},
 		Outputs: []Output{
 			{Buffer: "dx", Row: dim, Rel: 1.01 * 0x1p-8, Acc: 0x1p-22, Why: "one rounding to bf16; float32's of four factors and of the additions behind the mean",
 				Want: func(i int) (float64, float64, bool) {
 					t := i / dim
 					n, c := x(i)*given(t), mean(t)
-					wdy := w(i%dim) * dy(i)
-					return given(t) * (wdy - n*c[0]), given(t) * (max(wdy, -wdy) + max(n, -n)*c[1]*chain), true
+					wdy, r := w(i%dim)*dy(i), residual(i)
+					return given(t)*(wdy-n*c[0]) + r, given(t)*(max(wdy, -wdy)+max(n, -n)*c[1]*chain) + max(r, -r), true
 				}},
-			{Buffer: "dw", Rel: 1.01 * 0x1p-8, Acc: 0x1p-23 + float64(rows/(c.Partials*c.Groups)+c.Groups+c.Partials/sumParts+sumParts+2)*0x1p-24,
+			{Buffer: "dw", Rel: 1.01 * 0x1p-8, Acc: 0x1p-23 + float64(rows/(c.Partials*c.Groups)+c.Groups+c.Partials/sumParts+sumParts+3)*0x1p-24,
 				Why: "one rounding to bf16; a chain of float32 additions, 2^-24 of the magnitude each",
 				Want: func(i int) (value, magnitude float64, ok bool) {
+					value, magnitude = dw(i), max(dw(i), -dw(i))
 					for t, rstd := range all() {
 						v := dy(t*dim+i) * x(t*dim+i) * rstd
 						value += v

@@ -81,22 +81,23 @@ func (p piece) floats(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
 	return out
 }
 
-// store rounds float32 to the elements of a piece and writes it.
-func (p piece) store(k *ptx.Kernel, at ptx.Addr, v []ptx.Reg) {
-	if p.elem == ptx.F32 {
-		k.St(ptx.Global, at, v...)
-		return
-	}
-	if p.n == 1 {
-		k.St(ptx.Global, at, k.Convert(ptx.BF16, v[0]))
-		return
+// pack rounds float32 to the elements of a piece, as it is stored.
+func (p piece) pack(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
+	switch {
+	case p.elem == ptx.F32:
+		return v
+	case p.n == 1:
+		return []ptx.Reg{k.Convert(ptx.BF16, v[0])}
 	}
 	var words []ptx.Reg
 	for i := 0; i < len(v); i += 2 {
 		words = append(words, k.PackBF16(v[i], v[i+1]).As(ptx.B32))
 	}
-	k.St(ptx.Global, at, words...)
+	return words
 }
+
+// store rounds float32 to the elements of a piece and writes it.
+func (p piece) store(k *ptx.Kernel, at ptx.Addr, v []ptx.Reg) { k.St(ptx.Global, at, p.pack(k, v)...) }
 
 // eachThread deals the numbers below n to the threads of the grid.
 func eachThread(k *ptx.Kernel, n ptx.Operand, body func(i ptx.Reg)) {
