@@ -86,7 +86,8 @@ var attentionGrad = &Op{
 			}
 		})
 	},
-	Cost: func(n *Node) Cost { return attentionCost(n, n.In[0], 4) },
+	Cost:    func(n *Node) Cost { return attentionCost(n, n.In[0], 4) },
+	InPlace: [][2]int{{0, 1}},
 }
 
 // Attention appends causal attention and returns o; lse, which the gradient needs, stands beside it.

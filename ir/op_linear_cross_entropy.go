@@ -31,7 +31,7 @@ var linearCrossEntropy = &Op{
 		linearWGrad.Eval(n, []*Tensor{dlogits, x, in[4], record}, []*Tensor{dw})
 	},
 	Cost:    func(n *Node) Cost { return headCost(n, 3) },
-	InPlace: [][2]int{{2, 4}},
+	InPlace: [][2]int{{1, 0}, {2, 4}},
 }
 
 // linearCrossEntropyEval is the loss of linear_cross_entropy alone.

@@ -50,7 +50,8 @@ func AttentionWorkspace(b, s, h, g, d int) int {
 	return b * g * l.blocks * (l.across() + l.along())
 }
 
-// AttentionGrad writes the gradient of Attention. do is the gradient of o, dqkv that of qkv, with its layout, and is overwritten:
+// AttentionGrad writes the gradient of Attention. do is the gradient of o, dqkv that of qkv, with its layout, and is overwritten;
+// it may be qkv:
 //
 //	p = exp(scale·q·k − lse)   dv_j = Σ_t p·do_t   ds = p·(do_t·v_j − do_t·o_t)   dq_t = scale·Σ_j ds·k_j   dk_j = scale·Σ_t ds·q_t
 //

@@ -20,7 +20,7 @@ const (
 //	dx_TD = dlogits·w     dw_VD (+)= dlogitsᵀ·x
 //
 // The sums run over rows with a target ≥ 0; other rows cost nothing and get a zero gradient. The loss is summed in float64 in
-// the order of rows. ws has LinearCrossEntropyWorkspace elements.
+// the order of rows. dx may be x. ws has LinearCrossEntropyWorkspace elements.
 func LinearCrossEntropy(p *Pool, t, d, v int, x, w []float32, targets []int32, norm float32, accumulate bool, loss, dx, dw, ws []float32) {
 	c := newLoss("LinearCrossEntropy", t, d, v, x, w, targets, norm, loss, ws)
 	mustLen(c.kernel, "dx", dx, t*d)
@@ -33,8 +33,8 @@ func LinearCrossEntropy(p *Pool, t, d, v int, x, w []float32, targets []int32, n
 	for c.next() {
 		c.forward(p, true)
 		out := c.hidden(dx, c.gradient)
-		LinearDGrad(p, len(c.rows), v, d, c.logits, w, nil, out)
 		LinearWGrad(p, len(c.rows), v, d, c.logits, c.x, accumulate, dw)
+		LinearDGrad(p, len(c.rows), v, d, c.logits, w, nil, out)
 		accumulate = true
 		if !c.consecutive() {
 			p.For(len(c.rows), func(i int) { copy(dx[int(c.rows[i])*d:][:d], out[i*d:]) })
