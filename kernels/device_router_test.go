@@ -10,7 +10,7 @@ import (
 var routerOps = []deviceOp{
 	{op: "router", results: []deviceTolerance{exact, {rel: bf16Rounding, why: "a softmax in float32, rounded to bf16"}}, cases: routerCases(
 		func(t, e, k int, logits operand) []operand { return []operand{logits} })},
-	{op: "router_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-18, why: "differences in float32, rounded to bf16"}}, cases: routerCases(
+	{op: "router_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-19, why: "differences in float32, rounded to bf16"}}, magnitude: routerGradTerms, cases: routerCases(
 		func(t, e, k int, logits operand) []operand {
 			return []operand{normals(2, 1, ir.Fixed(ir.F32, t, k)), logits, fill(ir.Fixed(ir.I32, t, k), t, func(i int) float64 {
 				return float64((i/k*7 + i%k*3) % e) // k experts, all different
@@ -29,6 +29,38 @@ var routerOps = []deviceOp{
 // Logits of size 4 rounded to bf16 are off by 2^-7 at most, exponentials by as much of their value; the gradient is
 // rounded to bf16 on its way, and products add up hundreds of such errors of either sign.
 var lossGradient = deviceTolerance{rel: 0x1p-5, acc: 0x1p-5, why: "logits and their gradient are rounded to bf16"}
+
+// routerGradTerms is the size of the terms of router_grad's differences, which may cancel to nothing.
+func routerGradTerms(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+	dw, logits, idx := in[0], in[1], in[2]
+	out := results(n)
+	for t := range logits.Type.Dim(0) {
+		sum, p := 0.0, out[0].Row(t)
+		for e, x := range logits.Row(t) {
+			p[e] = math.Exp(x)
+			sum += p[e]
+		}
+		share, mean := 0.0, 0.0 // of what is chosen; of |dw| under p
+		for e := range p {
+			p[e] /= sum
+		}
+		for j, e := range idx.Row(t) {
+			share += p[int(e)]
+			mean += math.Abs(dw.Row(t)[j]) * p[int(e)]
+		}
+		dp, inner := make([]float64, len(p)), 0.0
+		for j, e := range idx.Row(t) {
+			if dp[int(e)] = math.Abs(dw.Row(t)[j]); n.Attrs.Bool("renorm") {
+				dp[int(e)] = (dp[int(e)] + mean/share) / share
+			}
+			inner += dp[int(e)] * p[int(e)]
+		}
+		for e := range p {
+			p[e] *= dp[e] + inner
+		}
+	}
+	return out
+}
 
 func routerCases(operands func(t, e, k int, logits operand) []operand) (cases []deviceCase) {
 	for _, s := range []struct {

@@ -153,6 +153,33 @@ func TestProgrammaticLaunch(t *testing.T) {
 	}
 }
 
+// What waits for a programmatic launch comes after all that the launch itself waited for.
+func TestProgrammaticLaunches(t *testing.T) {
+	for seed := range uint64(6) {
+		m := New(Config{Seed: seed})
+		p := load(t, m, 0, chain)
+		a, b := put(t, m, make([]byte, 128)), put(t, m, make([]byte, 128))
+		w, err := m.Start(launch(p, "add", a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, place := range []uint64{b, a, b, a} {
+			l := launch(p, "dependent", place)
+			l.Programmatic = true
+			if w, err = m.Start(l, w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Sync(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		got := make([]byte, 4)
+		if err := m.Read(a, got); err != nil || got[0] != 3 {
+			t.Errorf("seed %d: %v %v", seed, got, err)
+		}
+	}
+}
+
 // One GPU writes to another's memory and raises a flag there; the scope must reach it.
 func TestPeers(t *testing.T) {
 	text := head + `

@@ -89,6 +89,9 @@ func (m *Machine) newWork(after []*Work, overlap bool) *Work {
 		}
 	}
 	m.place(w)
+	for _, a := range after {
+		w.past = w.past.join(a.past) // it has waited for them all when it ends
+	}
 	m.works = append(m.works, w)
 	return w
 }
