@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -378,6 +379,15 @@ func resumeIsExact(t *testing.T, f profile) {
 			t.Fatal(err)
 		}
 		c := openCheckpoint(t, dir)
+		var stored int64
+		for path, text := range tree(t, dir) {
+			if strings.HasSuffix(path, ".safetensors") {
+				stored += int64(len(text)) - 8 - int64(binary.LittleEndian.Uint64([]byte(text)))
+			}
+		}
+		if n, err := c.Bytes(params); err != nil || n != stored {
+			t.Errorf("%s: Bytes says %d (%v), there are %d", name, n, err, stored)
+		}
 		text, err := c.State()
 		if err != nil {
 			t.Fatal(err)

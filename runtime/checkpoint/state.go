@@ -68,6 +68,26 @@ func (p *Param) state(name string) Array {
 	panic(fmt.Sprintf("BUG: the optimizer keeps no %s for parameter %s", name, p.Name))
 }
 
+// Bytes is the size of the weights and the training state that Save writes for the parameters, but for headers.
+func (c *Checkpoint) Bytes(params []Param) (int64, error) {
+	list := tensors(params)
+	if err := c.covers(list); err != nil {
+		return 0, err
+	}
+	var all []safetensors.Info
+	for _, s := range c.layout.Shards {
+		all = append(all, s.Tensors...)
+	}
+	for _, s := range c.parts(list) {
+		all = append(all, s.infos()...)
+	}
+	var n int64
+	for _, t := range all {
+		n += t.Bytes()
+	}
+	return n, nil
+}
+
 // saveState writes the training state into the folder dir.
 func (c *Checkpoint) saveState(dir string, list []tensor, memory Memory, state any) error {
 	if err := os.Mkdir(dir, 0o777); err != nil {

@@ -192,6 +192,22 @@ func openEvents(out string, step int) (*metrics.Events, error) {
 	return metrics.OpenEvents(filepath.Join(out, eventLog), step)
 }
 
+// checkSpace refuses a run whose first checkpoint would not fit on the disk: hours later is too late to find out.
+func (t *trainer) checkSpace(params []checkpoint.Param) error {
+	need, err := t.form.Bytes(params)
+	if err != nil {
+		return err
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(t.options.out, &disk); err != nil || disk.Blocks == 0 {
+		return nil // a file system that does not tell
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < need {
+		return fmt.Errorf("--out %s has %s left, and a checkpoint takes %s: make room or choose another disk", t.options.out, metrics.Bytes(free), metrics.Bytes(need))
+	}
+	return nil
+}
+
 // prepareOut makes the output folder of a new run, which must not exist or be empty, and says whether it did.
 func prepareOut(out string) (made bool, err error) {
 	entries, err := os.ReadDir(out)

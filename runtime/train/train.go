@@ -150,6 +150,9 @@ type loader func([]checkpoint.Param, checkpoint.Memory) error
 
 // start takes the program's memory, fills it and trains.
 func (t *trainer) start(cmd *cobra.Command, program Program, load loader) error {
+	if err := t.checkSpace(program.Params); err != nil {
+		return err
+	}
 	e, err := start(program)
 	if err != nil {
 		return err

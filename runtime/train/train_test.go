@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"moegen/runtime/checkpoint"
 	"moegen/runtime/data"
 	"moegen/runtime/metrics"
 )
@@ -351,6 +352,20 @@ func TestRunStopsWhenNumbersBreak(t *testing.T) {
 	}
 	if got := steps(t, out); got != "events.jsonl step-1 step-2" {
 		t.Errorf("output folder holds %s", got)
+	}
+}
+
+// A run whose checkpoint would not fit on any disk does not begin.
+func TestNoRoomForACheckpoint(t *testing.T) {
+	shape := []int{1 << 50}
+	params := []checkpoint.Param{{Name: "w", Shape: shape, Pieces: []checkpoint.Piece{{Name: "w", Shape: shape}}}}
+	form, err := checkpoint.New([]byte("{}"), params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := trainer{options: &options{out: t.TempDir()}, form: form}
+	if err := run.checkSpace(params); err == nil || !strings.Contains(err.Error(), "left, and a checkpoint takes 4096 TiB") {
+		t.Errorf("got %v", err)
 	}
 }
 
