@@ -80,13 +80,19 @@ func (r *Ring) Here() ptx.Reg { return r.slot }
 
 // Release hands a slot back to the producers of the cluster, for a consumer warpgroup whose reads of it have ended. It
 // publishes nothing, so it needs no order beyond the default.
-func (r *Ring) Release(slot ptx.Reg) {
+func (r *Ring) Release(slot ptx.Reg) { r.release(slot, r.signals) }
+
+// ReleaseBehind is Release behind the computation of p, which holds for every thread. ptxas orders arithmetic as it likes
+// among the waits for products; it does not exchange this with the next of them.
+func (r *Ring) ReleaseBehind(slot, p ptx.Reg) { r.release(slot, r.k.And(r.signals, p)) }
+
+func (r *Ring) release(slot, signals ptx.Reg) {
 	k := r.k
 	at := k.Add(r.target, k.Shl(slot, 3)).At(0)
 	if r.cluster == 1 {
-		k.When(r.signals).MbarrierArrive(at)
+		k.When(signals).MbarrierArrive(at)
 	} else {
-		k.When(r.signals).MbarrierArriveRemote(at)
+		k.When(signals).MbarrierArriveRemote(at)
 	}
 }
 
