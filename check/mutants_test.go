@@ -14,6 +14,11 @@ const (
 	plain  = "gemm 136x200x200_gemm_nt_128x64_s3_c1_g2_k1"
 	paired = "gemm 264x272x72_gemm_nn_128x256_s4_c2_g8_k1"
 	rows   = "rmsnorm 7x1000_w4_r2"
+	split  = "gemm 264x136x328_gemm_tn_128x128_s4_c2_g8_k1_p3"
+	added  = "gemm 264x200x201_gemm_tn_128x64_s3_c1_g2_k1_acc_on"
+	rowsOf = "grouped_gemm ragged_grouped_gemm_nt_e4_n136_k136_128x64_s3_k1"
+	gather = "grouped_gemm ragged_grouped_gemm_nt_e4_n136_k136_128x64_s3_k1_t2"
+	ragged = "grouped_wgrad ragged_grouped_wgrad_e4_m136_n72_128x64_s3_k1_t0_t2"
 	grad   = "rmsnorm_grad 23x1000_r2_g2_p4"
 )
 
@@ -81,6 +86,25 @@ var mutants = []mutant{
 	{"the partner is not told that a slot is free", paired, `min\.u32 (%r\d+), (%r\d+), 1;`, "mov.u32 $1, %cluster_ctarank;", 0, "race", true},
 	{"half the leading distance in a descriptor", paired, `0x4000004002000000`, "0x4000004001000000", 0, "value", false},
 	{"the rank stays in the descriptor's address", paired, `and\.b32 (%r\d+), (%r\d+), 262143;`, "mov.b32 $1, $2;", 0, "race", false},
+
+	// What is added, and sums that blocks share.
+	{"a gradient is added although none accumulates", added, `setp\.neu(\.f32 .*, 0f00000000;)`, "setp.equ$1", 0, "value", false},
+	{"columns that are not there are added", added, `(setp\.lt\.u32 %p\d+, %r\d+, )%r4;`, "${1}4096;", 0, "race", false},
+	{"the next slab's gradient is added", added, `(@%p\d+ ld\.global\.b32 %addend\w+, \[%rd\d+)\+16\];`, "$1+32];", 1, "value", false},
+	{"flags are not cleared", split, `st\.global\.u32 \[%rd\d+\], %r\d+;`, "", 1, "undefined", false},
+	{"a product does not wait for its flags", split, `griddepcontrol\.wait;`, "", 2, "race", false},
+	{"a part is added before its turn", split, `@%p\d+ bra (done_\d+;\s+bra loop)`, "bra $1", 0, "undefined", false},
+
+	// Rows of experts.
+	{"a row behind an expert's last is stored", rowsOf, `setp\.lt\.u32 (%p\d+, %r\d+, %end_2;)`, "setp.le.u32 $1", 0, "race", false},
+	{"an expert's tiles begin behind its first row", rowsOf, `(mad\.lo\.u32 %r\d+, %r\d+, 128), %start_2;`, "$1, 1;", 1, "race", false},
+	{"all experts have the first one's weights", rowsOf, `(\[%rd\d+, \{%k, %r\d+), %r\d+\}\]`, "$1, 0}]", 0, "value", false},
+	{"pairs are taken for tokens", gather, `div\.u32 (%r\d+), (%at\w*), 2;`, "mov.u32 $1, $2;", 0, "bounds", false},
+	{"rows are full before they are there", gather, `cp\.async\.mbarrier\.arrive\.noinc\.shared::cta\.b64`, "mbarrier.arrive.shared::cta.b64 _,", 0, "race", false},
+	{"rows behind an expert's last are summed", ragged, `(selp\.u32 %bytes\w*, %r\d+), 0,`, "$1, 16,", 0, "value", false},
+	{"the copy engine loads an expert's last rows", ragged, `setp\.le\.u32 (%p\d+), (%r\d+), %r\d+;`, "setp.le.u32 $1, $2, $2;", 1, "value", false},
+	{"an expert without rows gets nothing", ragged, `max\.u32 (%r\d+, %r\d+), 1;`, "max.u32 $1, 0;", 0, "race", false},
+	{"columns that are not there are copied", ragged, `and\.b32 (%r\d+), (%bytes\w+), %inside\w+;`, "and.b32 $1, $2, $2;", 0, "bounds", false},
 
 	// Rows, tails, shared scratch.
 	{"lanes without a last piece write one", rows, `@%p\d+ (st\.global\.v4\.b32)`, "$1", 0, "race", false},
@@ -183,7 +207,7 @@ func TestSilence(t *testing.T) {
 	if testing.Short() {
 		seeds = 8
 	}
-	for _, name := range []string{plain, paired, rows, grad} {
+	for _, name := range []string{plain, paired, rows, grad, gather, ragged} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if r := Run(itemOf(t, name), "", Options{Seeds: seeds, config: sim.Config{FastMath: true}}); !r.OK() {

@@ -17,7 +17,7 @@ var groupedWGrad = Family{Name: "grouped_wgrad", Cases: func() []Case {
 	for _, topK := range [][2]int{{0, 2}, {2, 0}, {0, 0}, {2, 2}} {
 		a, b := topK[0], topK[1]
 		cases = append(cases,
-			groupedWGradCase("ragged", GroupedWGradDesc{4, 136, 72, a, b, false}, small, []int{130, 0, 1, 64}, false),
+			groupedWGradCase("ragged", GroupedWGradDesc{4, 136, 72, a, b, false}, small, []int{130, 0, 64, 1}, false),
 			groupedWGradCase("all_to_one", GroupedWGradDesc{3, 64, 200, a, b, true}, waits, []int{0, 0, 160}, true))
 	}
 	cases = append(cases,
