@@ -296,7 +296,7 @@ func EmitQKNormRope(m *ptx.Module, d QKNormRopeDesc, c QKNormRopeConfig) {
 				var at []ptx.Reg
 				for i, head := range heads {
 					at = append(at, k.Add(row, k.MulWide(head, 2*d.Dim)))
-					in = append(in, h.load(ptx.Stream, k.Add(x, at[i]), there[i]))
+					in = append(in, h.load(once, k.Add(x, at[i]), there[i]))
 				}
 				for i := range heads {
 					out := in[i]

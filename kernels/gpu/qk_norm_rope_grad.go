@@ -25,7 +25,7 @@ type QKNormRopeGradConfig struct {
 }
 
 // qkNormRopeGradConfig is the Config of operations: two blocks on each multiprocessor of an H100.
-var qkNormRopeGradConfig = QKNormRopeGradConfig{Warps: 8, Heads: 2, Partials: 2 * multiprocessors}
+var qkNormRopeGradConfig = QKNormRopeGradConfig{Warps: 16, Heads: 1, Partials: multiprocessors}
 
 // Name is the entry of the first kernel.
 func (c QKNormRopeGradConfig) Name(d QKNormRopeDesc) string {
@@ -139,7 +139,7 @@ func (g *qkNormRopeGradient) heads(i int, row ptx.Reg, heads, there []ptx.Reg) {
 		at = append(at, k.Add(row, k.MulWide(head, 2*g.d.Dim)))
 		dys = append(dys, h.load(once, k.Add(g.dy, at[j]), there[j]))
 		if normed {
-			xs = append(xs, h.load(ptx.Stream, k.Add(g.x, at[j]), there[j]))
+			xs = append(xs, h.load(once, k.Add(g.x, at[j]), there[j]))
 		}
 	}
 	for j := range heads {
