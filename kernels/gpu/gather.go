@@ -12,7 +12,7 @@ import (
 //	y[i] = x[index[i] / Share]                    embedding (Share 1), permute (Share top_k)
 //	y[i] = bf16(w[index[i]] · x[index[i]/Share])  the gradient of unpermute
 //
-// for i < rows, a number or one that is in memory. A thread moves 16 bytes at a time. Floor: y is written once, 2·rows·Cols
+// for i < rows, a number or one that is in memory. A warp takes a part of a row, 16 bytes a lane and access. Floor: y is written once, 2·rows·Cols
 // bytes; x is read at most as often as there are rows, and once a row of it where it stays in the second-level cache, which
 // is what Floor counts.
 
@@ -68,25 +68,29 @@ func EmitGather(m *ptx.Module, d GatherDesc, c GatherConfig) {
 	y := k.ParamPtr("y")
 	count := countedRows(k, d.Counted)
 	k.WaitPrerequisites()
-	eachPiece(k, count(), d.Cols/c.Width, func(row, col ptx.Reg) {
+	eachSpan(k, count(), d.Cols/c.Width, func(row ptx.Reg, cols func(func(ptx.Reg))) {
 		number := k.Ld(fixed, ptx.U32, k.Add(index, k.MulWide(row, 4)).At(0))
-		from := number
+		from, weight := number, ptx.Reg{}
 		if d.Share > 1 {
 			from = k.Div(number, d.Share)
 		}
-		at := k.MulWide(col, p.bytes())
-		v := p.load(k, fixed, k.Add(x, k.MadWide(from, 2*d.Cols, at)).At(0))
-		to := k.Add(y, k.MadWide(row, 2*d.Cols, at)).At(0)
-		if !d.Weighted {
-			k.St(ptx.Global, to, v...)
-			return
+		if d.Weighted {
+			weight = k.Ld(fixed, ptx.F32, k.Add(w, k.MulWide(number, 4)).At(0))
 		}
-		weight := k.Ld(fixed, ptx.F32, k.Add(w, k.MulWide(number, 4)).At(0))
-		var out []ptx.Reg
-		for _, e := range p.floats(k, v) {
-			out = append(out, k.Mul(weight, e))
-		}
-		p.store(k, to, out)
+		x, y := k.Add(x, k.MulWide(from, 2*d.Cols)), k.Add(y, k.MulWide(row, 2*d.Cols))
+		cols(func(col ptx.Reg) {
+			at := k.MulWide(col, p.bytes())
+			v, to := p.load(k, fixed, k.Add(x, at).At(0)), k.Add(y, at).At(0)
+			if !d.Weighted {
+				k.St(ptx.Global, to, v...)
+				return
+			}
+			var out []ptx.Reg
+			for _, e := range p.floats(k, v) {
+				out = append(out, k.Mul(weight, e))
+			}
+			p.store(k, to, out)
+		})
 	})
 	k.LaunchDependents()
 	k.Exit()
@@ -97,7 +101,7 @@ func gather(d GatherDesc, rows int, args ...Arg) Step {
 	configs, _ := GatherConfigs(d)
 	c := configs[0]
 	return Step{
-		Launch: Launch{Entry: c.Name(d), Grid: streamGrid(rows * d.Cols / c.Width), Persistent: true, Dependent: true, Args: args},
+		Launch: Launch{Entry: c.Name(d), Grid: spanGrid(rows, d.Cols/c.Width), Persistent: true, Dependent: true, Args: args},
 		Emit:   func(m *ptx.Module) { EmitGather(m, d, c) },
 	}
 }

@@ -120,6 +120,29 @@ func eachPiece(k *ptx.Kernel, rows ptx.Operand, perRow int, body func(row, col p
 	})
 }
 
+// spanRounds is how often all lanes of a warp move a piece of a span.
+const spanRounds = 4
+
+// eachSpan deals spans of rows, up to 32·spanRounds pieces, to the warps of the grid: what is read once for all pieces of a row
+// is little beside them. each visits the pieces of a lane by cols.
+func eachSpan(k *ptx.Kernel, rows ptx.Operand, perRow int, each func(row ptx.Reg, cols func(body func(col ptx.Reg)))) {
+	spans := spansOf(perRow)
+	eachWarp(k, k.Mul(rows, spans), func(i ptx.Reg) {
+		row, first, end := i, k.Read(ptx.LaneID), k.Const(ptx.U32, perRow)
+		if spans > 1 {
+			row = k.Div(i, spans)
+			begin := k.Mul(k.Sub(i, k.Mul(row, spans)), 32*spanRounds)
+			first, end = k.Add(begin, first), k.Min(k.Add(begin, 32*spanRounds), perRow)
+		}
+		each(row, func(body func(col ptx.Reg)) { k.For("col", first, end, 32, body) })
+	})
+}
+
+func spansOf(perRow int) int { return ceil(perRow, 32*spanRounds) }
+
+// spanGrid is the largest grid worth launching for the spans of so many rows.
+func spanGrid(rows, perRow int) int { return streamGrid(32 * rows * spansOf(perRow)) }
+
 // countedRows declares the parameters that say how many rows there are, and returns how many: a number, or an int32
 // in memory, which must not be read before the grids in front have ended.
 func countedRows(k *ptx.Kernel, counted bool) (rows func() ptx.Reg) {

@@ -11,8 +11,8 @@ import (
 //
 //	y[t] = bf16((residual[t] +) Σ_j w[t,j] · x[slots[t,j]])     choices without a row (slots -1) left out
 //
-// in float32, in the order of the choices, rounded once. A thread sums 16 bytes of a row; its loads of all choices are
-// under way together. Floor: each row of x is read and each of y written once, 2·(R + T)·Cols bytes, the residual as well.
+// in float32, in the order of the choices, rounded once. A warp takes a part of a token's row, 16 bytes a lane and access; the
+// loads of its choices are under way together. Floor: each row of x is read and each of y written once, 2·(R + T)·Cols bytes, the residual as well.
 
 // UnpermuteDesc is what is asked.
 type UnpermuteDesc struct {
@@ -68,46 +68,50 @@ func EmitUnpermute(m *ptx.Module, d UnpermuteDesc, c UnpermuteConfig) {
 	y := k.ParamPtr("y")
 	count := countedRows(k, d.Counted)
 	k.WaitPrerequisites()
-	eachPiece(k, count(), d.Cols/c.Width, func(token, col ptx.Reg) {
-		at := k.MulWide(col, p.bytes())
-		place := k.MadWide(token, 2*d.Cols, at)
-		choices := k.MulWide(token, 4*d.TopK)
-		x := k.Add(x, at)
-		var own []ptx.Reg
-		if d.Residual {
-			own = p.load(k, once, k.Add(residual, place).At(0))
-		}
-		sum := make([]ptx.Reg, c.Width)
-		for i := range sum {
-			sum[i] = k.Const(ptx.F32, 0)
-		}
-		for first := 0; first < d.TopK; first += c.Batch {
-			var rows [][]ptx.Reg
-			for j := first; j < min(first+c.Batch, d.TopK); j++ {
-				slot := k.Ld(fixed, ptx.S32, k.Add(slots, choices).At(4*j))
-				from := k.Add(x, k.MulWide(slot, 2*d.Cols).As(ptx.U64)).At(0)
-				rows = append(rows, p.loadIf(k, k.Ge(slot, 0), once, from))
+	eachSpan(k, count(), d.Cols/c.Width, func(token ptx.Reg, cols func(func(ptx.Reg))) {
+		choices, row := k.MulWide(token, 4*d.TopK), k.MulWide(token, 2*d.Cols)
+		var has, from, weights []ptx.Reg
+		for j := range d.TopK {
+			slot := k.Ld(fixed, ptx.S32, k.Add(slots, choices).At(4*j))
+			has = append(has, k.Ge(slot, 0))
+			from = append(from, k.Add(x, k.MulWide(slot, 2*d.Cols).As(ptx.U64)))
+			if d.Weighted {
+				weights = append(weights, k.Ld(fixed, ptx.F32, k.Add(w, choices).At(4*j)))
 			}
-			for j, row := range rows {
-				row := p.floats(k, row)
-				if !d.Weighted {
-					for i := range sum {
-						sum[i] = k.Add(sum[i], row[i])
+		}
+		cols(func(col ptx.Reg) {
+			at := k.MulWide(col, p.bytes())
+			place := k.Add(row, at)
+			var own []ptx.Reg
+			if d.Residual {
+				own = p.load(k, once, k.Add(residual, place).At(0))
+			}
+			sum := make([]ptx.Reg, c.Width)
+			for i := range sum {
+				sum[i] = k.Const(ptx.F32, 0)
+			}
+			for first := 0; first < d.TopK; first += c.Batch {
+				var rows [][]ptx.Reg
+				for j := first; j < min(first+c.Batch, d.TopK); j++ {
+					rows = append(rows, p.loadIf(k, has[j], once, k.Add(from[j], at).At(0)))
+				}
+				for j, row := range rows {
+					for i, v := range p.floats(k, row) {
+						if d.Weighted {
+							sum[i] = k.Fma(weights[first+j], v, sum[i])
+						} else {
+							sum[i] = k.Add(sum[i], v)
+						}
 					}
-					continue
-				}
-				weight := k.Ld(fixed, ptx.F32, k.Add(w, choices).At(4*(first+j)))
-				for i := range sum {
-					sum[i] = k.Fma(weight, row[i], sum[i])
 				}
 			}
-		}
-		if d.Residual {
-			for i, v := range p.floats(k, own) {
-				sum[i] = k.Add(sum[i], v)
+			if d.Residual {
+				for i, v := range p.floats(k, own) {
+					sum[i] = k.Add(sum[i], v)
+				}
 			}
-		}
-		p.store(k, k.Add(y, place).At(0), sum)
+			p.store(k, k.Add(y, place).At(0), sum)
+		})
 	})
 	k.LaunchDependents()
 	k.Exit()
@@ -118,7 +122,7 @@ func (d UnpermuteDesc) step(tokens int, args ...Arg) Step {
 	configs, _ := UnpermuteConfigs(d)
 	c := configs[0]
 	return Step{
-		Launch: Launch{Entry: c.Name(d), Grid: streamGrid(tokens * d.Cols / c.Width), Persistent: true, Dependent: true, Args: args},
+		Launch: Launch{Entry: c.Name(d), Grid: spanGrid(tokens, d.Cols/c.Width), Persistent: true, Dependent: true, Args: args},
 		Emit:   func(m *ptx.Module) { EmitUnpermute(m, d, c) },
 	}
 }
