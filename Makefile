@@ -15,6 +15,7 @@ quickstart: build ## a minute or two of training on the Go standard library's so
 test: check ## everything
 	$(GO) test -timeout 30m ./...
 	cd runtime/host/asm && $(GO) test ./...
+	cd runtime/sim/asm && $(GO) test ./...
 
 sim-exhaustive: ## the simulator's approximate functions on all 2^32 inputs: some minutes
 	$(GO) test -tags exhaustive -run TestExhaustive -timeout 60m ./runtime/sim/arith
@@ -35,8 +36,8 @@ bench-gemm: ## matrix products beside those of NumPy and PyTorch (PYTHON: an int
 	$(GO) test -run '^$$' -bench 'GEMM|Grouped' ./runtime/host
 	$(PYTHON) scripts/peers/gemm_peers.py
 
-generate: ## assembly of the host kernels, written anew by its generator
-	$(GO) generate ./runtime/host
+generate: ## assembly of the host kernels and the simulator, written anew by its generators
+	$(GO) generate ./runtime/host ./runtime/sim
 
 check: ## formatting and vet
 	@test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v ^vendor/))" || { echo 'gofmt these files:'; gofmt -l $$(git ls-files '*.go' | grep -v ^vendor/); exit 1; }
