@@ -2,6 +2,7 @@ package check
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,7 +163,7 @@ func itemOf(t *testing.T, name string) Item {
 // leave all values right.
 func TestMutants(t *testing.T) {
 	quiet := 0
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, streamMutants) {
 		if m.quiet {
 			quiet++
 		}
