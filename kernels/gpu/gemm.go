@@ -3,7 +3,6 @@ package gpu
 import (
 	"fmt"
 
-	"moegen/ir"
 	"moegen/kernels/ptx"
 	"moegen/kernels/tile"
 )
@@ -317,51 +316,6 @@ func syncCluster(k *ptx.Kernel, cluster int) {
 	}
 	k.ClusterArrive(false)
 	k.ClusterWait()
-}
-
-// additions are the parameters of what is added to a product.
-type additions struct {
-	k                    *ptx.Kernel
-	d                    GEMMDesc
-	rows, cols           ptx.Reg
-	bias, matrix, record ptx.Reg
-}
-
-func newAdditions(k *ptx.Kernel, d GEMMDesc) additions {
-	a := additions{k: k, d: d}
-	if d.Bias || d.Add != Nothing {
-		a.rows, a.cols = k.ParamU32("m"), k.ParamU32("n")
-	}
-	if d.Bias {
-		a.bias = k.ParamPtr("bias")
-	}
-	if d.Add != Nothing {
-		a.matrix = k.ParamPtr("addend")
-	}
-	if d.Add == Accumulate {
-		a.record = k.ParamPtr("record")
-	}
-	return a
-}
-
-// addends is what consumers add.
-func (a additions) addends() (out []*tile.Addend) {
-	if a.d.Bias {
-		out = append(out, tile.NewAddend(a.k, a.bias, a.rows, a.cols, 0, ptx.Reg{}))
-	}
-	var on ptx.Reg
-	if a.d.Add == Accumulate {
-		on = accumulates(a.k, a.record)
-	}
-	if a.d.Add != Nothing {
-		out = append(out, tile.NewAddend(a.k, a.matrix, a.rows, a.cols, a.k.Shl(a.cols, 1), on))
-	}
-	return out
-}
-
-// accumulates asks the step record whether gradients add up.
-func accumulates(k *ptx.Kernel, record ptx.Reg) ptx.Reg {
-	return k.Ne(k.Ld(ptx.Global, ptx.F32, record.At(4*ir.RecordAccumulate)), 0)
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

@@ -132,12 +132,21 @@ func addedCases(configs ...GEMMConfig) (cases []Case) {
 	return cases
 }
 
+// addedProduct is a product of a case's buffers; a gradient is added where it is written.
+func addedProduct(d GEMMDesc) product {
+	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), bias: Place("bias"), addend: Place("addend"), record: Place("record"), work: Place(Work)}
+	if d.Add == Accumulate {
+		p.addend = p.c
+	}
+	return p
+}
+
 // addedCase adds to a product. The matrix is a buffer of its own, or what C holds before where it is accumulated; on says
 // what the record says.
 func addedCase(d GEMMDesc, c GEMMConfig, on bool) Case {
 	out := gemmCase(d, c)
 	bias, addend := normal(13, 3), normal(14, 3)
-	p := product{GEMMDesc: d, a: Place("a"), b: Place("b"), c: Place("c"), bias: Place("bias"), addend: Place("addend"), record: Place("record"), work: Place(Work)}
+	p := addedProduct(d)
 	if d.Bias {
 		out.Buffers = append(out.Buffers, Buffer{"bias", ptx.BF16, d.N, bias})
 	}
@@ -145,7 +154,6 @@ func addedCase(d GEMMDesc, c GEMMConfig, on bool) Case {
 	case Always:
 		out.Buffers = append(out.Buffers, Buffer{"addend", ptx.BF16, d.M * d.N, addend})
 	case Accumulate:
-		p.addend = p.c
 		out.Buffers[2].At = addend
 		flag := 0.0
 		if on {

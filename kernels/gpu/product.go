@@ -1,13 +1,13 @@
 package gpu
 
 import (
+	"moegen/ir"
 	"moegen/kernels/ptx"
 	"moegen/kernels/tile"
 )
 
-// product is C = A·B among the buffers of an operation: C = A·B + bias + addend. Operands may be parts of larger buffers:
-// rows from a multiple of 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them,
-// see Form.
+// product is C = A·B + bias + addend among the buffers of an operation. Operands may be parts of larger buffers: rows from
+// a multiple of 16 bytes on, which is where Arg.from moves a place. M, N and K are what the form makes of them, see Form.
 type product struct {
 	GEMMDesc
 	a, b, c Arg // places
@@ -30,13 +30,21 @@ func (p product) config() GEMMConfig {
 
 // workspace returns the bytes of scratch with which a product is the quickest, of undefined content.
 func (p product) workspace() int {
+	if !p.covered() {
+		return 0
+	}
 	p.work = Place(Work)
 	_, all := p.config().workspace(p.GEMMDesc)
 	return all
 }
 
 // steps returns the launches of a product.
-func (p product) steps() []Step { return p.stepsBy(p.config()) }
+func (p product) steps() []Step {
+	if !p.covered() {
+		return []Step{p.plainStep()}
+	}
+	return p.stepsBy(p.config())
+}
 
 // stepsBy returns the launches by one Config.
 func (p product) stepsBy(c GEMMConfig) (steps []Step) {
@@ -67,16 +75,22 @@ func (p product) launch(c GEMMConfig) Launch {
 	if p.Bias || p.Add != Nothing {
 		l.Args = append(l.Args, U32(p.M), U32(p.N))
 	}
+	l.Args = append(l.Args, p.added()...)
+	return l
+}
+
+// added are the arguments of what is added.
+func (p product) added() (args []Arg) {
 	if p.Bias {
-		l.Args = append(l.Args, p.bias)
+		args = append(args, p.bias)
 	}
 	if p.Add != Nothing {
-		l.Args = append(l.Args, p.addend)
+		args = append(args, p.addend)
 	}
 	if p.Add == Accumulate {
-		l.Args = append(l.Args, p.record)
+		args = append(args, p.record)
 	}
-	return l
+	return args
 }
 
 // clearStep sets n flags to zero.
@@ -107,11 +121,62 @@ func (a Arg) matrix(rows, cols int, spec ptx.MapSpec) Arg {
 	return m
 }
 
-// covered reports whether GEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
+// covered reports whether GEMM's kernels can do it, not plain GEMM's alone: rows of A, B and C are multiples of 16 bytes.
 func (d GEMMDesc) covered() bool {
 	inner := d.K // of A's rows
 	if d.Form == TN {
 		inner = d.M
 	}
-	return inner%8 == 0 && d.N%8 == 0 && min(d.M, d.N, d.K) > 0
+	return inner%8 == 0 && d.N%8 == 0
+}
+
+// additions are the parameters of what is added to a product.
+type additions struct {
+	k                    *ptx.Kernel
+	d                    GEMMDesc
+	rows, cols           ptx.Reg
+	bias, matrix, record ptx.Reg
+}
+
+// newAdditions declares M and N, if something is added, and what is added.
+func newAdditions(k *ptx.Kernel, d GEMMDesc) additions {
+	a := additions{k: k, d: d}
+	if d.Bias || d.Add != Nothing {
+		a.rows, a.cols = k.ParamU32("m"), k.ParamU32("n")
+	}
+	a.declare()
+	return a
+}
+
+// declare declares what is added, in the order of product.added.
+func (a *additions) declare() {
+	if a.d.Bias {
+		a.bias = a.k.ParamPtr("bias")
+	}
+	if a.d.Add != Nothing {
+		a.matrix = a.k.ParamPtr("addend")
+	}
+	if a.d.Add == Accumulate {
+		a.record = a.k.ParamPtr("record")
+	}
+}
+
+// addends is what consumers add.
+func (a additions) addends() (out []*tile.Addend) {
+	if a.d.Bias {
+		out = append(out, tile.NewAddend(a.k, a.bias, a.rows, a.cols, 0, ptx.Reg{}))
+	}
+	var on ptx.Reg
+	if a.d.Add == Accumulate {
+		on = accumulates(a.k, a.record)
+	}
+	if a.d.Add != Nothing {
+		out = append(out, tile.NewAddend(a.k, a.matrix, a.rows, a.cols, a.k.Shl(a.cols, 1), on))
+	}
+	return out
+}
+
+// accumulates asks the step record whether gradients add up.
+func accumulates(k *ptx.Kernel, record ptx.Reg) ptx.Reg {
+	return k.Ne(k.Ld(ptx.Global, ptx.F32, record.At(4*ir.RecordAccumulate)), 0)
 }

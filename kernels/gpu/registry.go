@@ -13,6 +13,7 @@ var families = []Family{
 	gemm,
 	groupedGEMM,
 	groupedWGrad,
+	plainGEMM,
 	qkNormRopeFamily,
 	qkNormRopeGradFamily,
 	rmsNorm,
