@@ -22,12 +22,14 @@ func (b Batch) row(i, n int) Batch {
 const ignore = -100
 
 // Rows is a text cut into rows: its documents one after the other, in rows of Seq tokens of which the last is
-// padded. A token is the target of the one before it in its document; tokens see nothing of other documents.
+// padded. A token is the target of the one before it in its document; tokens see nothing of other documents. What is
+// left at the end without a target, the last token of a document by itself, makes no row.
 type Rows struct {
 	text *Text
 	seq  int
 	docs []span
 	ends []int64 // of the documents, counted in the tokens of these rows
+	n    int
 }
 
 func newRows(t *Text, documents []span, seq int) *Rows {
@@ -36,6 +38,10 @@ func newRows(t *Text, documents []span, seq int) *Rows {
 	for _, d := range documents {
 		n += d.end - d.begin
 		r.ends = append(r.ends, n)
+	}
+	r.n = int((n + int64(seq) - 1) / int64(seq))
+	for r.n > 1 && r.Targets(r.n-1) == 0 {
+		r.n--
 	}
 	return r
 }
@@ -49,7 +55,7 @@ func (r *Rows) tokens() int64 {
 }
 
 // Len is the number of rows.
-func (r *Rows) Len() int { return int((r.tokens() + int64(r.seq) - 1) / int64(r.seq)) }
+func (r *Rows) Len() int { return r.n }
 
 // each calls f for the parts of documents in row i: tokens [at, at+n) of the row are those of the document from
 // its token first on, and the document goes on behind them if more is set.
