@@ -21,6 +21,20 @@ var routerOps = []deviceOp{
 		routing("all to one", ir.Fixed(ir.I32, 2100, 1), 3, func(int) int { return 1 }),
 		routing("elsewhere", ir.Bounded(ir.I32, ir.Dim{N: 300, Bounded: true, Expected: 100}, 2), 8, func(i int) int { return i%12 - 4 }),
 	}},
+	{op: "router_stats", results: []deviceTolerance{{rel: 0x1p-16, why: "sums of up to a few hundred probabilities in a row in float32"}}, cases: statsCases(
+		func(t, e, k int, logits operand) []operand {
+			return []operand{logits, fill(ir.Fixed(ir.I32, t, k), t, func(i int) float64 { return float64(i * i / 3 % e) })}
+		})},
+	{op: "router_stats_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-18, why: "differences in float32, rounded to bf16"}},
+		magnitude: statsGradTerms, cases: statsCases(
+			func(t, e, k int, logits operand) []operand {
+				return []operand{normals(2, 1, ir.Fixed(ir.F32, 2*e)), logits}
+			})},
+	{op: "aux_loss", results: []deviceTolerance{scalar}, cases: auxCases()},
+	{op: "aux_loss_grad", results: []deviceTolerance{scalar}, cases: auxCases()},
+	{op: "cross_entropy", results: []deviceTolerance{{rel: 0x1p-18, why: "exponentials and a logarithm to 2^-20 each"}}, cases: logitsCases()},
+	{op: "cross_entropy_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-20, why: "a rounding to bf16; a difference in float32"}},
+		cases: logitsCases()},
 	{op: "linear_cross_entropy", results: []deviceTolerance{{rel: 1e-3, why: "logits are rounded to bf16"}, lossGradient, lossGradient},
 		cases: lossCases(true)},
 	{op: "linear_cross_entropy_eval", results: []deviceTolerance{{rel: 1e-3, why: "logits are rounded to bf16"}}, cases: lossCases(false)},
@@ -87,7 +101,7 @@ func routing(name string, idx ir.Type, experts int, expert func(i int) int) devi
 }
 
 func lossCases(grad bool) (cases []deviceCase) {
-	for _, s := range [][3]int{{40, 64, 264}, {1, 8, 8}, {130, 72, 1000}} {
+	for _, s := range [][3]int{{12, 24, 136}, {1, 8, 8}} {
 		t, d, v := s[0], s[1], s[2]
 		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, d)), normals(2, 1/math.Sqrt(float64(d)), ir.Fixed(ir.BF16, v, d))
 		targets := fill(ir.Fixed(ir.I32, t), t, func(i int) float64 {
@@ -104,6 +118,56 @@ func lossCases(grad bool) (cases []deviceCase) {
 		cases = append(cases, deviceCase{name: "first", in: append(in[:4:4], operand{})},
 			deviceCase{name: "overwrites", in: append(in[:3:3], stepRecord(false), normals(3, 0.01, w.typ))},
 			deviceCase{name: "adds", in: append(in[:4:4], normals(3, 0.01, w.typ))})
+	}
+	return cases
+}
+
+func statsCases(operands func(t, e, k int, logits operand) []operand) (cases []deviceCase) {
+	for _, s := range []struct{ tokens, experts, k int }{{77, 128, 8}, {1, 8, 2}, {40, 37, 1}, {5, 512, 22}} {
+		cases = append(cases, deviceCase{in: operands(s.tokens, s.experts, s.k, normals(1, 1, ir.Fixed(ir.BF16, s.tokens, s.experts)))})
+	}
+	return cases
+}
+
+// statsGradTerms is the size of the terms of router_stats_grad's differences.
+func statsGradTerms(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+	out := results(n)
+	for t := range want[0].Type.Dim(0) {
+		sum, p := 0.0, out[0].Row(t)
+		for e, x := range in[1].Row(t) {
+			p[e] = math.Exp(x)
+			sum += p[e]
+		}
+		inner, d := 0.0, in[0].Data[len(p):]
+		for e := range p {
+			p[e] /= sum
+			inner += p[e] * math.Abs(d[e])
+		}
+		for e := range p {
+			p[e] *= math.Abs(d[e]) + inner
+		}
+	}
+	return out
+}
+
+func auxCases() (cases []deviceCase) {
+	for _, experts := range []int{8, 300} {
+		t := ir.Fixed(ir.F32, 2*experts)
+		stats := fill(t, 2*experts, func(i int) float64 { return float64(3 + i*i%17) })
+		cases = append(cases, deviceCase{attrs: ir.Attrs{{Key: "rows", Value: 1234.0}}, in: []operand{stats, stepRecord(false)}})
+	}
+	return cases
+}
+
+func logitsCases() (cases []deviceCase) {
+	for _, s := range [][2]int{{5, 1000}, {1, 8}, {3, 4104}} {
+		targets := fill(ir.Fixed(ir.I32, s[0]), s[0], func(t int) float64 {
+			if t%3 == 1 {
+				return -100
+			}
+			return float64((t + 1) * 37 % s[1])
+		})
+		cases = append(cases, deviceCase{in: []operand{normals(1, 2, ir.Fixed(ir.BF16, s[0], s[1])), targets, stepRecord(false)}})
 	}
 	return cases
 }

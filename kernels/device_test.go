@@ -420,11 +420,7 @@ const deviceConfig = `{
 // unbound are operations that the h100 target cannot compute yet.
 // A line goes when its operation's kernel comes.
 var unbound = []string{
-	"adamw", "attention", "attention_grad", "aux_loss", "aux_loss_grad", "clip_scale",
-	"grouped_linear", "grouped_linear_dgrad", "grouped_linear_wgrad", "linear",
-	"linear_cross_entropy", "linear_cross_entropy_eval", "linear_dgrad", "linear_wgrad", "qk_norm_rope",
-	"qk_norm_rope_grad", "route", "router", "router_grad", "router_stats",
-	"router_stats_grad", "sum_squares",
+	"attention", "attention_grad", "grouped_linear", "grouped_linear_dgrad", "grouped_linear_wgrad", "linear", "linear_dgrad", "linear_wgrad", "qk_norm_rope", "qk_norm_rope_grad",
 }
 
 // Every operation of a model's programs on one rank has a kernel of the h100 target.

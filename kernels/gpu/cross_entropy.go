@@ -20,19 +20,23 @@ import (
 
 // LossDesc is what is asked.
 type LossDesc struct {
-	Tokens, Dim, Vocab int
-	Grad               bool // backward as well
-	Add                Add  // of dw: Nothing or Accumulate
+	Tokens, Vocab int
+	Loss, Grad    bool // which of them
+
+	// Of the output projection.
+	Dim   int
+	Add   Add // of dw: Nothing or Accumulate
+	Bytes int // most that the logits of a chunk take; but a chunk has 128 tokens at least
 }
 
 const (
 	lossThreads = 512
-	lossLogits  = 512 << 20 // most bytes of a chunk's logits
+	lossLogits  = 512 << 20
 )
 
 // chunk returns the tokens of a chunk: as few chunks as their logits allow, of equal size, in whole tiles of 128 rows.
 func (d LossDesc) chunk() int {
-	most := max(lossLogits/(2*d.Vocab)/128*128, 128)
+	most := max(d.Bytes/(2*d.Vocab)/128*128, 128)
 	chunks := ceil(d.Tokens, most)
 	return min(d.Tokens, 128*ceil(ceil(d.Tokens, chunks), 128))
 }
@@ -43,36 +47,53 @@ func (d LossDesc) lossesAt() int { return 256 * ceil(2*d.chunk()*d.Vocab, 256) }
 func (d LossDesc) workspace() int { return d.lossesAt() + 4*d.Tokens }
 
 func (d LossDesc) name() string {
-	return fmt.Sprintf("cross_entropy_v%d_grad%d", d.Vocab, map[bool]int{true: 1}[d.Grad])
+	number := map[bool]int{true: 1}
+	return fmt.Sprintf("cross_entropy_v%d_loss%d_grad%d", d.Vocab, number[d.Loss], number[d.Grad])
 }
 
-// emit writes the kernel of the loss, a block for every token: parameters logits, targets, record, and losses, each of
-// which begins at the chunk.
+// emit writes the kernel of the loss, a block for every token: parameters logits, targets, record, losses if Loss, and
+// dlogits, which may be logits, if Grad.
 func (d LossDesc) emit(m *ptx.Module) {
 	k := m.Kernel(d.name(), lossThreads)
 	logits, targets := k.ParamPtr("logits"), k.ParamPtr("targets")
-	record, losses := k.ParamPtr("record"), k.ParamPtr("losses")
+	record := k.ParamPtr("record")
+	var losses, dlogits ptx.Reg
+	if d.Loss {
+		losses = k.ParamPtr("losses")
+	}
+	if d.Grad {
+		dlogits = k.ParamPtr("dlogits")
+	}
 	scratch := k.SharedBytes(2*4*lossThreads/32, 16)
 	k.WaitPrerequisites()
 	tid, token := k.Read(ptx.TidX), k.Read(ptx.CtaIDX)
-	row := k.Add(logits, k.MulWide(token, 2*d.Vocab))
+	rowAt := k.MulWide(token, 2*d.Vocab)
+	row := k.Add(logits, rowAt)
+	var out ptx.Reg
+	if d.Grad {
+		out = k.Add(dlogits, rowAt)
+	}
 	target := k.Ld(ptx.Global, ptx.S32, k.Add(targets, k.MulWide(token, 4)).At(0))
 	norm := k.Ld(ptx.Global, ptx.F32, record.At(4*ir.RecordLossNorm))
-	loss := k.Add(losses, k.MulWide(token, 4))
+	write := func(loss ptx.Reg) {
+		if d.Loss {
+			k.When(k.Eq(tid, 0)).St(ptx.Global, k.Add(losses, k.MulWide(token, 4)).At(0), loss)
+		}
+	}
 	k.IfElse(k.Lt(target, 0), func() {
-		k.When(k.Eq(tid, 0)).St(ptx.Global, loss.At(0), k.Const(ptx.F32, 0))
+		write(k.Const(ptx.F32, 0))
 		if d.Grad {
 			zero := k.Const(ptx.B32, 0)
 			k.For("piece", tid, d.Vocab/8, lossThreads, func(i ptx.Reg) {
-				k.St(ptx.Global, k.Add(row, k.MulWide(i, 16)).At(0), zero, zero, zero, zero)
+				k.St(ptx.Global, k.Add(out, k.MulWide(i, 16)).At(0), zero, zero, zero, zero)
 			})
 		}
 	}, func() {
 		top, sum := d.statistics(k, row, tid, scratch)
-		at := k.Add(row, k.MulWide(target.As(ptx.U32), 2))
+		at := k.MulWide(target.As(ptx.U32), 2)
 		k.Comment("loss = norm (log(sum) - (z_target - top))")
-		above := k.Sub(k.Convert(ptx.F32, k.Ld(ptx.Global, ptx.BF16, at.At(0))), top)
-		k.When(k.Eq(tid, 0)).St(ptx.Global, loss.At(0), k.Mul(norm, k.Sub(k.Mul(k.Lg2(sum), math.Ln2), above)))
+		above := k.Sub(k.Convert(ptx.F32, k.Ld(ptx.Global, ptx.BF16, k.Add(row, at).At(0))), top)
+		write(k.Mul(norm, k.Sub(k.Mul(k.Lg2(sum), math.Ln2), above)))
 		if !d.Grad {
 			return
 		}
@@ -80,18 +101,18 @@ func (d LossDesc) emit(m *ptx.Module) {
 		k.Comment("all have the target's logit before it is overwritten")
 		k.Sync()
 		k.For("piece", tid, d.Vocab/8, lossThreads, func(i ptx.Reg) {
-			place := k.Add(row, k.MulWide(i, 16))
-			pairs := k.LdVec(ptx.Global, ptx.BF16x2, 4, place.At(0))
+			piece := k.MulWide(i, 16)
+			pairs := k.LdVec(ptx.Global, ptx.BF16x2, 4, k.Add(row, piece).At(0))
 			for j, pair := range pairs {
 				low, high := k.UnpackBF16(pair)
 				pairs[j] = k.PackBF16(k.Mul(scale, exponential(k, low, top)), k.Mul(scale, exponential(k, high, top)))
 			}
-			k.St(ptx.Global, place.At(0), pairs...)
+			k.St(ptx.Global, k.Add(out, piece).At(0), pairs...)
 		})
 		k.Sync()
 		k.If(k.Eq(tid, 0), func() {
 			p := k.Mul(scale, exponential(k, k.Add(above, top), top))
-			k.St(ptx.Global, at.At(0), k.Convert(ptx.BF16, k.Sub(p, norm)))
+			k.St(ptx.Global, k.Add(out, at).At(0), k.Convert(ptx.BF16, k.Sub(p, norm)))
 		})
 	})
 	k.LaunchDependents()
@@ -166,19 +187,35 @@ func (d LossDesc) emitLossSum(m *ptx.Module) {
 
 func (d LossDesc) sumName() string { return fmt.Sprintf("cross_entropy_sum_t%d", d.Tokens) }
 
-// lossBuffers names what the loss reads and writes.
-type lossBuffers struct{ x, w, targets, record, grad, loss, dx, dw, work string }
+// losses is the launch of the kernel on so many tokens, with the places of its buffers; those that it does not have do not count.
+func (d LossDesc) losses(tokens int, logits, targets, record, losses, dlogits Arg) Step {
+	args := []Arg{logits, targets, record}
+	if d.Loss {
+		args = append(args, losses)
+	}
+	if d.Grad {
+		args = append(args, dlogits)
+	}
+	return Step{Launch{Entry: d.name(), Grid: tokens, Dependent: true, Args: args}, d.emit}
+}
 
-func (d LossDesc) steps(b lossBuffers) []Step {
+// sum is the launch of the last kernel.
+func (d LossDesc) sum(losses Arg, loss string) Step {
+	return Step{Launch{Entry: d.sumName(), Grid: 1, Dependent: true, Args: []Arg{losses, Place(loss)}}, d.emitLossSum}
+}
+
+// projectedLoss names what the output projection and its loss read and write.
+type projectedLoss struct{ x, w, targets, record, grad, loss, dx, dw, work string }
+
+func (d LossDesc) steps(b projectedLoss) []Step {
 	var steps []Step
-	logits := Place(b.work)
+	logits, losses := Place(b.work), Place(b.work).from(d.lossesAt())
 	for t, chunk := 0, d.chunk(); t < d.Tokens; t += chunk {
 		rows := min(chunk, d.Tokens-t)
 		x := Place(b.x).from(2 * t * d.Dim)
 		forward := product{GEMMDesc: GEMMDesc{Form: NT, M: rows, N: d.Vocab, K: d.Dim}, a: x, b: Place(b.w), c: logits}
 		steps = append(steps, forward.steps()...)
-		steps = append(steps, Step{Launch{Entry: d.name(), Grid: rows,
-			Args: []Arg{logits, Place(b.targets).from(4 * t), Place(b.record), Place(b.work).from(d.lossesAt() + 4*t)}}, d.emit})
+		steps = append(steps, d.losses(rows, logits, Place(b.targets).from(4*t), Place(b.record), losses.from(4*t), logits))
 		if !d.Grad {
 			continue
 		}
@@ -190,11 +227,11 @@ func (d LossDesc) steps(b lossBuffers) []Step {
 		}
 		steps = append(append(steps, dx.steps()...), dw.steps()...)
 	}
-	return append(steps, Step{Launch{Entry: d.sumName(), Grid: 1, Args: []Arg{Place(b.work).from(d.lossesAt()), Place(b.loss)}}, d.emitLossSum})
+	return append(steps, d.sum(losses, b.loss))
 }
 
 func lossDesc(x, w ir.Type, grad, accumulate bool) LossDesc {
-	d := LossDesc{Tokens: x.Dim(0), Dim: x.Dim(1), Vocab: w.Dim(0), Grad: grad}
+	d := LossDesc{Tokens: x.Dim(0), Dim: x.Dim(1), Vocab: w.Dim(0), Loss: true, Grad: grad, Bytes: lossLogits}
 	if accumulate {
 		d.Add = Accumulate
 	}
@@ -210,7 +247,7 @@ var linearCrossEntropy = &Kernel{
 	Workspace: func(n *ir.Node) int { return lossDesc(n.In[0].Type, n.In[1].Type, true, n.In[4] != nil).workspace() },
 	Steps: func(l *ir.Launch) []Step {
 		return lossDesc(l.In[0].Type, l.In[1].Type, true, l.In[4] != nil).steps(
-			lossBuffers{In(0), In(1), In(2), In(3), In(4), Out(0), Out(1), Out(2), Work})
+			projectedLoss{In(0), In(1), In(2), In(3), In(4), Out(0), Out(1), Out(2), Work})
 	},
 }
 
@@ -219,68 +256,30 @@ var linearCrossEntropyEval = &Kernel{
 	Workspace: func(n *ir.Node) int { return lossDesc(n.In[0].Type, n.In[1].Type, false, false).workspace() },
 	Steps: func(l *ir.Launch) []Step {
 		return lossDesc(l.In[0].Type, l.In[1].Type, false, false).steps(
-			lossBuffers{x: In(0), w: In(1), targets: In(2), record: In(3), loss: Out(0), work: Work})
+			projectedLoss{x: In(0), w: In(1), targets: In(2), record: In(3), loss: Out(0), work: Work})
 	},
 }
 
-var crossEntropyFamily = Family{Name: "cross_entropy", Cases: func() []Case {
-	return []Case{crossEntropyCase(5, 1000), crossEntropyCase(2, 8), crossEntropyCase(2, 9000), large(crossEntropyCase(1024, 151936))}
-}}
+// logitsDesc is the loss of logits that are there.
+func logitsDesc(logits *ir.Buffer, loss, grad bool) LossDesc {
+	return LossDesc{Tokens: logits.Type.Dim(0), Vocab: logits.Type.Dim(1), Loss: loss, Grad: grad}
+}
 
-// crossEntropyCase is the loss alone, of logits; the second token has no target.
-func crossEntropyCase(tokens, vocab int) Case {
-	const norm = 0.125
-	d := LossDesc{Tokens: tokens, Vocab: vocab, Grad: true}
-	z := normal(61, 3)
-	target := func(t int) int {
-		if t == 1 {
-			return -100
-		}
-		return int(mix(uint64(t)+9) % uint64(vocab))
-	}
-	type token struct {
-		p    []float64
-		loss float64
-	}
-	solve := rowCache(func(t int) token {
-		x := token{p: make([]float64, vocab)}
-		if target(t) < 0 {
-			return x
-		}
-		sum := 0.0
-		for v := range x.p {
-			x.p[v] = math.Exp(z(t*vocab + v))
-			sum += x.p[v]
-		}
-		for v := range x.p {
-			x.p[v] *= norm / sum
-		}
-		x.loss = -norm * math.Log(x.p[target(t)]/norm)
-		x.p[target(t)] -= norm
-		return x
-	})
-	return Case{
-		Name: fmt.Sprintf("%dx%d", tokens, vocab),
-		Emit: func(m *ptx.Module) { d.emit(m); d.emitLossSum(m) },
-		Buffers: []Buffer{{"logits", ptx.BF16, tokens * vocab, z}, {"targets", ptx.S32, tokens, func(t int) float64 { return float64(target(t)) }},
-			{"record", ptx.F32, ir.RecordLen, func(i int) float64 { return map[int]float64{ir.RecordLossNorm: norm}[i] }},
-			{"losses", ptx.F32, tokens, nil}, {"loss", ptx.F32, 1, nil}},
-		Launches: []Launch{
-			{Entry: d.name(), Grid: tokens, Args: []Arg{Place("logits"), Place("targets"), Place("record"), Place("losses")}},
-			{Entry: d.sumName(), Grid: 1, Args: []Arg{Place("losses"), Place("loss")}},
-		},
-		Outputs: []Output{
-			{Buffer: "logits", Rel: bf16Rel, Acc: 0x1p-20, Why: "a rounding to bf16 (2^-8) of an exponential to 2^-20 and, at the target, a difference",
-				Want: func(i int) (float64, float64, bool) { return solve(i / vocab).p[i%vocab], norm, true }},
-			{Buffer: "loss", Rel: 0x1p-18, Why: "exponentials and a logarithm to 2^-20 each",
-				Want: func(int) (float64, float64, bool) {
-					sum := 0.0
-					for t := range tokens {
-						sum += solve(t).loss
-					}
-					return sum, 0, true
-				}},
-		},
-		Floor: Floor{Bytes: 4 * int64(tokens) * int64(vocab)},
-	}
+func logitsCovered(n *ir.Node) bool { return bfloat(n.In[0]) && n.In[0].Type.Dim(1)%8 == 0 }
+
+var crossEntropy = &Kernel{
+	Name: "cross_entropy", Op: "cross_entropy", Covers: logitsCovered,
+	Workspace: func(n *ir.Node) int { return 4 * n.In[0].Type.Dim(0) },
+	Steps: func(l *ir.Launch) []Step {
+		d := logitsDesc(l.In[0], true, false)
+		return []Step{d.losses(d.Tokens, Place(In(0)), Place(In(1)), Place(In(2)), Place(Work), Arg{}), d.sum(Place(Work), Out(0))}
+	},
+}
+
+var crossEntropyGrad = &Kernel{
+	Name: "cross_entropy", Op: "cross_entropy_grad", Covers: logitsCovered, InPlace: true,
+	Steps: func(l *ir.Launch) []Step {
+		d := logitsDesc(l.In[0], false, true)
+		return []Step{d.losses(d.Tokens, Place(In(0)), Place(In(1)), Place(In(2)), Arg{}, Place(Out(0)))}
+	},
 }

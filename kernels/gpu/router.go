@@ -85,6 +85,43 @@ func (r *routerWarp) total(values []ptx.Reg) ptx.Reg {
 	return r.k.SumLanes(sum, 32)
 }
 
+// top is the largest of the warp's logits.
+func (r *routerWarp) top(logits []ptx.Reg) ptx.Reg {
+	top := logits[0]
+	for _, v := range logits[1:] {
+		top = r.k.Max(top, v)
+	}
+	return r.k.MaxLanes(top, 32)
+}
+
+// softmax returns the probabilities of a lane's logits, of which the warp's largest is top, and the sum of the exponentials
+// that they are shares of.
+func (r *routerWarp) softmax(logits []ptx.Reg, top ptx.Reg) (p []ptx.Reg, sum ptx.Reg) {
+	p = r.exponentials(logits, top)
+	sum = r.total(p)
+	for j := range p {
+		p[j] = r.k.Div(p[j], sum)
+	}
+	return p, sum
+}
+
+// store writes the lane's numbers to the token's row of a matrix [tokens, experts], rounded to bf16.
+func (r *routerWarp) store(out ptx.Reg, values []ptx.Reg) {
+	k := r.k
+	at := k.Add(out, k.Add(k.MulWide(r.token, 2*r.d.Experts), k.MulWide(r.lane, 2)))
+	for j, v := range values {
+		r.present(j).St(ptx.Global, at.At(64*j), k.Convert(ptx.BF16, v))
+	}
+}
+
+// present is the kernel, for instructions of lanes whose j-th expert exists.
+func (r *routerWarp) present(j int) *ptx.Kernel {
+	if r.d.Experts < 32*j+32 {
+		return r.k.When(r.k.Lt(r.lane, r.d.Experts-32*j))
+	}
+	return r.k
+}
+
 // noLogit stands for the logit of an expert that does not exist: below every bf16, and its exponential is 0.
 const noLogit = -math.MaxFloat32
 
@@ -157,16 +194,8 @@ func EmitRouterGrad(m *ptx.Module, d RouterDesc) {
 	r := newRouterWarp(k, d)
 	k.If(k.Lt(r.token, tokens), func() {
 		values := r.load(logits, noLogit)
-		top := values[0]
-		for _, v := range values[1:] {
-			top = k.Max(top, v)
-		}
-		top = k.MaxLanes(top, 32)
-		p := r.exponentials(values, top)
-		sum := r.total(p)
-		for j := range p {
-			p[j] = k.Div(p[j], sum)
-		}
+		top := r.top(values)
+		p, sum := r.softmax(values, top)
 		k.Comment("lane j has choice j")
 		has := k.Lt(r.lane, d.TopK)
 		choice, g, logit := k.Var(ptx.U32, "choice", 0), k.Var(ptx.F32, "g", 0.0), k.Var(ptx.F32, "chosen", noLogit)
@@ -196,15 +225,10 @@ func EmitRouterGrad(m *ptx.Module, d RouterDesc) {
 				k.Assign(spread[j], k.Select(k.Eq(k.Add(r.lane, 32*j), expert), value, spread[j]))
 			}
 		}
-		at := k.Add(out, k.Add(k.MulWide(r.token, 2*d.Experts), k.MulWide(r.lane, 2)))
 		for j := range p {
-			to := k
-			v := k.Convert(ptx.BF16, k.Mul(p[j], k.Sub(spread[j], inner)))
-			if d.Experts < 32*j+32 {
-				to = k.When(k.Lt(r.lane, d.Experts-32*j))
-			}
-			to.St(ptx.Global, at.At(64*j), v)
+			spread[j] = k.Mul(p[j], k.Sub(spread[j], inner))
 		}
+		r.store(out, spread)
 	})
 	k.LaunchDependents()
 	k.Exit()
