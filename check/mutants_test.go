@@ -3,6 +3,7 @@ package check
 import (
 	"regexp"
 	"slices"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,7 +164,7 @@ func itemOf(t *testing.T, name string) Item {
 // leave all values right.
 func TestMutants(t *testing.T) {
 	quiet := 0
-	for _, m := range slices.Concat(mutants, streamMutants) {
+	for _, m := range slices.Concat(mutants, attentionMutants, streamMutants) {
 		if m.quiet {
 			quiet++
 		}
