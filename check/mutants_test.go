@@ -3,7 +3,6 @@ package check
 import (
 	"regexp"
 	"slices"
-	"slices"
 	"strings"
 	"testing"
 
