@@ -231,14 +231,14 @@ const rest = "rest"
 // shares says where the time of a step goes, by family of kernels, as parts of 1.
 type shares map[string]float64
 
-// String lists the shares, the largest first and the rest last.
+// String lists the shares that are not next to nothing, the largest first and the rest last.
 func (s shares) String() string {
 	order := func(a, b string) int {
 		return cmp.Or(cmp.Compare(s[b], s[a]), cmp.Compare(a, b))
 	}
 	text := ""
 	for _, family := range slices.SortedFunc(maps.Keys(s), order) {
-		if family != rest {
+		if family != rest && s[family] >= 0.005 {
 			text += fmt.Sprintf("%.0f %% %s, ", 100*s[family], family)
 		}
 	}

@@ -200,7 +200,7 @@ func TestBench(t *testing.T) {
 		t.Errorf("planned %d, peak %d bytes", report.PlannedBytes, report.PeakRSSBytes)
 	}
 	text := must(t, program, "bench --steps 1 --warmup 0 --checkpoint "+newCheckpoint(t, program))
-	for _, want := range []string{"tokens/s", "GFLOP/s", "% attention", "planned"} {
+	for _, want := range []string{"tokens/s", "GFLOP/s", "% the rest", "planned"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("bench lacks %q:\n%s", want, text)
 		}
