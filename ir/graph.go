@@ -14,13 +14,14 @@ const (
 	F64
 	I32
 	BF16
+	I16
 )
 
-var dtypeNames = [...]string{F32: "f32", F64: "f64", I32: "i32", BF16: "bf16"}
+var dtypeNames = [...]string{F32: "f32", F64: "f64", I32: "i32", BF16: "bf16", I16: "i16"}
 
-var dtypeSizes = [...]int64{F32: 4, F64: 8, I32: 4, BF16: 2}
+var dtypeSizes = [...]int64{F32: 4, F64: 8, I32: 4, BF16: 2, I16: 2}
 
-// String returns the name used in the text form: f32, f64, i32, bf16.
+// String returns the name used in the text form: f32, f64, i32, bf16, i16.
 func (d DType) String() string { return dtypeNames[d] }
 
 // ParseDType returns the element type of a name, or an error.

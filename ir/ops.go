@@ -5,6 +5,8 @@ package ir
 var ops = []*Op{
 	accumulate,
 	adamw,
+	adamwMaster,
+	adamwSplit,
 	add,
 	allReduce,
 	attention,

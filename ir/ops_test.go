@@ -167,6 +167,8 @@ input x f32[5 5]
 		{"y = sum_squares(b, _)", "operand x has type f32[<=4~2 6], want fixed dims"},
 		{"y, z = clip_scale(record, s, v)", "operand v has type f32[6], want f64[1]"},
 		{"y, z, u = adamw(f, f, v, f, v, record)", "operand m has type f32[6], want f32[4 6]"},
+		{"y, z, u, w2 = adamw_master(f, f, f, f, f, v, record)", "operand value has type f32[4 6], want bf16[4 6]"},
+		{"y, z, u, w2 = adamw_split(f, f, f, f, f, v, record) {stream=-1, sharded=false}", "stream is -1, which is no 32-bit number"},
 	} {
 		_, err := Parse(operands + c.node)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

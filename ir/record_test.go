@@ -14,7 +14,9 @@ func TestRecord(t *testing.T) {
 		{ir.RecordEps, host.RecordEps}, {ir.RecordDecay, host.RecordDecay}, {ir.RecordBias1, host.RecordBias1},
 		{ir.RecordBias2, host.RecordBias2}, {ir.RecordMaxNorm, host.RecordMaxNorm},
 		{ir.RecordLossNorm, host.RecordLossNorm}, {ir.RecordAuxNorm, host.RecordAuxNorm},
-		{ir.RecordAccumulate, host.RecordAccumulate}, {ir.RecordLen, host.RecordLen},
+		{ir.RecordAccumulate, host.RecordAccumulate}, {ir.RecordGain1, host.RecordGain1},
+		{ir.RecordGain2, host.RecordGain2}, {ir.RecordStep, host.RecordStep}, {ir.RecordSeed, host.RecordSeed},
+		{ir.RecordShard, host.RecordShard}, {ir.RecordLen, host.RecordLen},
 	}
 	for i, p := range pairs {
 		if p[0] != p[1] {

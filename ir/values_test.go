@@ -166,7 +166,60 @@ y = accumulate(x, grad, record)
 			},
 			[]byName{{"y": {1, 2}}, {"y": {11, 22}}},
 		},
+		{
+			"adamw_master: the first step begins with the weight; nothing but decay", `
+graph g ranks 1
+input value bf16[2]
+input grad bf16[2]
+input master f32[2]
+input m f32[2]
+input v f32[2]
+input scale f32[1]
+input record f32[16]
+w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record)
+`,
+			[]byName{{"value": {3, -5}, "grad": {0, 0}, "master": {7, 7}, "m": {0, 0}, "v": {0, 0}, "scale": {1}, "record": decaying(1)}},
+			[]byName{{"w": {1.5, -2.5}, "exact": {1.5, -2.5}, "m1": {0, 0}, "v1": {0, 0}}},
+		},
+		{
+			"adamw_master: later the weight is what is stored exactly", `
+graph g ranks 1
+input value bf16[2]
+input grad bf16[2]
+input master f32[2]
+input m f32[2]
+input v f32[2]
+input scale f32[1]
+input record f32[16]
+w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record)
+`,
+			[]byName{{"value": {3, -5}, "grad": {0, 0}, "master": {1 + 0x1p-20, 7}, "m": {0, 0}, "v": {0, 0}, "scale": {1}, "record": decaying(2)}},
+			[]byName{{"w": {0.5, 3.5}, "exact": {0.5 + 0x1p-21, 3.5}, "m1": {0, 0}, "v1": {0, 0}}},
+		},
+		{
+			"adamw_split: the bits of value and low are the weight's", `
+graph g ranks 1
+input value bf16[3]
+input grad bf16[3]
+input low i16[3]
+input m bf16[3]
+input v bf16[3]
+input scale f32[1]
+input record f32[16]
+w, low1, m1, v1 = adamw_split(value, grad, low, m, v, scale, record) {stream=5, sharded=false}
+`,
+			[]byName{{"value": {3, 1, -1}, "grad": {0, 0, 0}, "low": {0, -2, 5}, "m": {0, 0, 0}, "v": {0, 0, 0}, "scale": {1}, "record": decaying(2)}},
+			[]byName{{"w": {1.5, 0.5, -0.5}, "low1": {0, -2, 5}, "m1": {0, 0, 0}, "v1": {0, 0, 0}}},
+		},
 	}
+}
+
+// decaying is the record of a step that halves weights without a gradient.
+func decaying(step float64) []float64 {
+	record := make([]float64, RecordLen)
+	record[RecordLR], record[RecordDecay], record[RecordEps], record[RecordStep] = 1, 0.5, 1, step
+	record[RecordBias1], record[RecordBias2] = 1, 1
+	return record
 }
 
 func accumulating() []float64 {
