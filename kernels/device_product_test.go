@@ -26,7 +26,7 @@ var productOps = []deviceOp{
 				{name: "accumulated", in: []operand{dy, grad, stepRecord(true)}},
 			}
 		})},
-	{op: "linear", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
+	{op: "linear", results: []deviceTolerance{productTolerance}, magnitude: roundedSums(3, productTolerance.acc), cases: denseCases(func(t, in, out int) []deviceCase {
 		x, w := normals(1, 1, ir.Fixed(ir.BF16, t, in)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
 		bias, residual := normals(3, 3, ir.Fixed(ir.BF16, out)), normals(4, 3, ir.Fixed(ir.BF16, t, out))
 		return []deviceCase{
@@ -34,7 +34,7 @@ var productOps = []deviceOp{
 			{name: "residual", in: []operand{x, w, {}, residual}}, {name: "both", in: []operand{x, w, bias, residual}},
 		}
 	})},
-	{op: "linear_dgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: denseCases(func(t, in, out int) []deviceCase {
+	{op: "linear_dgrad", results: []deviceTolerance{productTolerance}, magnitude: roundedSums(2, productTolerance.acc), cases: denseCases(func(t, in, out int) []deviceCase {
 		dy, w := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, out, in))
 		return []deviceCase{{name: "plain", in: []operand{dy, w, {}}}, {name: "residual", in: []operand{dy, w, normals(3, 3, ir.Fixed(ir.BF16, t, in))}}}
 	})},

@@ -41,7 +41,7 @@ var streamOps = []deviceOp{
 		deviceCase{"odd", nil, []operand{normals(2, 1, ir.Fixed(ir.BF16, 5, 3)), normals(1, 2, ir.Fixed(ir.BF16, 5, 2*3)), {}}},
 	)},
 	{op: "unpermute", results: []deviceTolerance{{bf16Rounding, 10 * 0x1p-24, "one rounding; a chain of at most nine float32 sums"}},
-		magnitude: termSums, cases: append(
+		magnitude: roundedSums(5, 10*0x1p-24), cases: append(
 			overRoutes(func(r deviceRoute) deviceCase {
 				return unpermuteCase(r, true, true)
 			}),

@@ -203,6 +203,20 @@ func termSums(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
 	return out
 }
 
+// roundedSums is termSums for an operation that rounds to bf16 what it adds operand residual to, with a tolerance that is acc
+// of the magnitude.
+func roundedSums(residual int, acc float64) func(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+	return func(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+		out := termSums(n, in, want)
+		if in[residual] != nil {
+			for i, v := range want[0].Data {
+				out[0].Data[i] += math.Abs(v-in[residual].Data[i]) * bf16Rounding / acc
+			}
+		}
+		return out
+	}
+}
+
 // rootMeanSquares is the magnitude of operations whose elements are of one scale.
 func rootMeanSquares(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
 	out := results(n)

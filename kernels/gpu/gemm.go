@@ -54,18 +54,20 @@ type GEMMDesc struct {
 	Add     Add  // and a matrix like C, which may be C
 }
 
-// Add says when a matrix is added to a product: in float32, before the one rounding to bf16.
+// Add says whether a matrix is added to a product, and to what of it: to its sums in float32, before the one rounding to
+// bf16, or, a residual, to the product in bf16, where Transformers adds it.
 type Add uint8
 
 // The additions. Accumulate is that of a gradient, which the step record switches.
 const (
 	Nothing Add = iota
 	Always
+	Residual
 	Accumulate
 )
 
 // String returns what it adds to a kernel's name.
-func (a Add) String() string { return [...]string{"", "_add", "_acc"}[a] }
+func (a Add) String() string { return [...]string{"", "_add", "_res", "_acc"}[a] }
 
 // GEMMConfig fixes one kernel.
 type GEMMConfig struct {

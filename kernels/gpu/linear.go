@@ -16,7 +16,7 @@ func denseKernel(op string, f Form, bias, addend int, accumulates bool) *Kernel 
 			d.M, d.K = a.Dim(1), a.Dim(0)
 		}
 		if given(in, addend) {
-			d.Add = Always
+			d.Add = Residual
 			if accumulates {
 				d.Add = Accumulate
 			}

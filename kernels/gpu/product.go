@@ -171,7 +171,11 @@ func (a additions) addends() (out []*tile.Addend) {
 		on = accumulates(a.k, a.record)
 	}
 	if a.d.Add != Nothing {
-		out = append(out, tile.NewAddend(a.k, a.matrix, a.rows, a.cols, a.k.Shl(a.cols, 1), on))
+		matrix := tile.NewAddend(a.k, a.matrix, a.rows, a.cols, a.k.Shl(a.cols, 1), on)
+		if a.d.Add == Residual {
+			matrix.Rounded()
+		}
+		out = append(out, matrix)
 	}
 	return out
 }

@@ -9,9 +9,9 @@ import (
 
 // The rows of a token's experts come back together:
 //
-//	y[t] = bf16((residual[t] +) Σ_j w[t,j] · x[slots[t,j]])     choices without a row (slots -1) left out
+//	y[t] = bf16((residual[t] +) bf16(Σ_j w[t,j] · x[slots[t,j]]))     choices without a row (slots -1) left out
 //
-// in float32, in the order of the choices, rounded once. A warp takes a part of a token's row, 16 bytes a lane and access; the
+// in float32, in the order of the choices; the residual is added where Transformers adds it, to the rounded sum. A warp takes a part of a token's row, 16 bytes a lane and access; the
 // loads of its choices are under way together. Floor: each row of x is read and each of y written once, 2·(R + T)·Cols bytes, the residual as well.
 
 // UnpermuteDesc is what is asked.
@@ -106,6 +106,7 @@ func EmitUnpermute(m *ptx.Module, d UnpermuteDesc, c UnpermuteConfig) {
 				}
 			}
 			if d.Residual {
+				sum = p.floats(k, p.pack(k, sum))
 				for i, v := range p.floats(k, own) {
 					sum[i] = k.Add(sum[i], v)
 				}
@@ -187,11 +188,12 @@ func unpermuteCase(d UnpermuteDesc, tokens, count int) Case {
 		args = append(args, U32(tokens))
 	}
 	configs, _ := UnpermuteConfigs(d)
+	acc := float64(d.TopK+1) * 0x1p-24
 	return Case{
 		Name:    fmt.Sprintf("%dof%d_%s", count, tokens, configs[0].Name(d)),
 		Emit:    func(m *ptx.Module) { EmitUnpermute(m, d, configs[0]) },
 		Buffers: buffers, Launches: []Launch{d.step(tokens, args...).Launch},
-		Outputs: []Output{{Buffer: "y", Rel: 1.01 * 0x1p-8, Acc: float64(d.TopK+1) * 0x1p-24, Why: "one rounding to bf16; a chain of float32 sums of as many terms as choices",
+		Outputs: []Output{{Buffer: "y", Rel: bf16Rel, Acc: acc, Why: "one rounding to bf16, two with a residual; a chain of float32 sums of as many terms as choices",
 			Want: func(i int) (value, magnitude float64, ok bool) {
 				t, col := i/d.Cols, i%d.Cols
 				for j := range d.TopK {
@@ -205,7 +207,8 @@ func unpermuteCase(d UnpermuteDesc, tokens, count int) Case {
 				}
 				if d.Residual {
 					v := residual(i)
-					value, magnitude = value+v, magnitude+max(v, -v)
+					magnitude += max(v, -v) + max(value, -value)*bf16Rel/acc // the rounding before
+					value += v
 				}
 				return value, magnitude, t < count
 			}}},

@@ -12,6 +12,7 @@ type Addend struct {
 	cols   ptx.Operand // a multiple of 8; outside there is nothing to add
 	pitch  ptx.Operand // bytes from row to row; 0: one row for all
 	on     ptx.Reg     // whether there is something to add; none: always
+	round  bool        // the product is rounded to bf16 first
 
 	row, col ptx.Reg   // of the thread's first accumulator in a slab
 	words    []ptx.Reg // of the next slab: for every 8 columns two columns of the thread's first row, then of its second
@@ -20,6 +21,13 @@ type Addend struct {
 // NewAddend makes an addend of so many rows and columns. Where on is given and does not hold, nothing is read.
 func NewAddend(k *ptx.Kernel, matrix ptx.Reg, rows, cols, pitch ptx.Operand, on ptx.Reg) *Addend {
 	return &Addend{k: k, matrix: matrix, rows: rows, cols: cols, pitch: pitch, on: on}
+}
+
+// Rounded makes it an addend of the product as it would be stored, rounded to bf16: what two operations one after the other
+// compute.
+func (a *Addend) Rounded() *Addend {
+	a.round = true
+	return a
 }
 
 // shared reports whether all rows are one.
@@ -79,6 +87,9 @@ func (a *Addend) Fetch(row, col ptx.Reg) {
 // add returns the two accumulators number i and i+1 of a slab, i even, and what belongs to them.
 func (a *Addend) add(i int, x, y ptx.Reg) (ptx.Reg, ptx.Reg) {
 	k := a.k
+	if a.round {
+		x, y = k.UnpackBF16(k.PackBF16(x, y))
+	}
 	low, high := k.UnpackBF16(a.words[a.halves()*(i/4)+i/2%a.halves()])
 	return k.Add(x, low), k.Add(y, high)
 }
