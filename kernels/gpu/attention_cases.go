@@ -7,7 +7,7 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// attentionReference computes attention and its gradient in float64, element by element.
+// attentionTruth computes attention and its gradient in float64, element by element.
 type attentionTruth struct {
 	d       AttentionDesc
 	scale   float64
@@ -102,7 +102,7 @@ func attentionCase(d AttentionDesc, c AttentionConfig, start func(int) int, pack
 			{"o", ptx.BF16, d.tokens() * d.Heads * d.Dim, nil}, {"lse", ptx.F32, d.tokens() * d.Heads, nil}},
 		Launches: []Launch{attentionLaunch(d, c, a.scale, "qkv", "starts", "o", "lse")},
 		Outputs: []Output{
-			{Buffer: "o", Rel: bf16Rel, Acc: 1.1 * 0x1p-8,
+			{Buffer: "o", Row: d.Dim, Rel: bf16Rel, Acc: 1.1 * 0x1p-8,
 				Why: "P is rounded to bf16 (2^-8 of each term); float32 sums, 2^x to 2^-22 and the sum's reciprocal are a tenth of that; a rounding of the result",
 				Want: func(i int) (value, magnitude float64, ok bool) {
 					s, head := softmax(i/d.Dim), i/d.Dim%d.Heads
@@ -113,7 +113,7 @@ func attentionCase(d AttentionDesc, c AttentionConfig, start func(int) int, pack
 					}
 					return value, magnitude, true
 				}},
-			{Buffer: "lse", Rel: 0x1p-22, Acc: 0x1p-16,
+			{Buffer: "lse", Row: 1, Rel: 0x1p-22, Acc: 0x1p-16,
 				Why:  "products of up to 128 terms cut at 2^-24 of a sum of magnitude 100, 2^-17; the logarithm to 2^-22",
 				Want: func(i int) (float64, float64, bool) { return softmax(i).lse, 1, true }},
 		},

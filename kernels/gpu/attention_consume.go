@@ -7,7 +7,7 @@ import (
 	"moegen/kernels/tile"
 )
 
-// attentionConsumer is a warpgroup of the forward kernel: 64 queries.
+// attentionForwardConsumer is a warpgroup of the forward kernel: 64 queries.
 type attentionForwardConsumer struct {
 	*attentionForward
 	warpgroup, thread ptx.Reg

@@ -113,7 +113,7 @@ func attentionGradCase(d AttentionDesc, start func(int) int, packing string) Cas
 			{"starts", ptx.S32, d.tokens(), func(t int) float64 { return float64(start(t)) }},
 			{"dqkv", ptx.BF16, d.tokens() * d.width(), nil}, {"work", ptx.F32, d.space().end / 4, nil}},
 		Launches: attentionGradLaunches(d, c, a.scale, "do", "qkv", "o", "lse", "starts", "dqkv", "work"),
-		Outputs: []Output{{Buffer: "dqkv", Rel: bf16Rel, Acc: 1.1 * 0x1p-8,
+		Outputs: []Output{{Buffer: "dqkv", Row: d.Dim, Rel: bf16Rel, Acc: 1.1 * 0x1p-8,
 			Why: "P and dS are rounded to bf16 (2^-8 of each term); the rest, float32 sums and 2^x to 2^-22, is a tenth of that; a rounding of the result",
 			Want: func(i int) (value, magnitude float64, ok bool) {
 				for _, t := range row(i / d.Dim) {

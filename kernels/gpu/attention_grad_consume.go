@@ -174,7 +174,7 @@ func (c *attentionGradConsumer) shareDS(buffer ptx.Reg, ds []ptx.Reg) {
 	k.SyncNamed(3, 256)
 }
 
-// slab is the distance between slabs of 64 columns of tiles of queries.
+// querySlab is the distance between slabs of 64 columns of tiles of queries.
 const querySlab = blockQueries * 128
 
 // addDV starts dV += P^T dO.

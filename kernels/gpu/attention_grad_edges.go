@@ -8,6 +8,13 @@ import (
 
 // The kernels in front of the main one and behind it.
 
+// statToken is what a thread has of a token in the first kernel.
+type statToken struct {
+	query, leads ptx.Reg // in the block of queries; whether the thread writes what belongs to it
+	l, start     ptx.Reg
+	do, o        []ptx.Reg
+}
+
 // EmitAttentionGradStats writes the first kernel: parameters do, o, lse, starts and the parts of the workspace that it
 // fills. A block has 64 queries of a head; 8 dims of a token are a lane's.
 func EmitAttentionGradStats(m *ptx.Module, d AttentionDesc, c AttentionGradConfig) {
@@ -27,37 +34,39 @@ func EmitAttentionGradStats(m *ptx.Module, d AttentionDesc, c AttentionGradConfi
 	head := k.Sub(number, k.Mul(row, d.Heads))
 	lane, mine := k.And(tid, lanes-1), k.Shr(tid, log2(lanes))
 	out := k.MadWide(block, statBytes, stats)
+	k.Comment("all loads, then the sums: dO o over a head's dims")
+	var tokens []statToken
 	for pass := 0; pass < blockQueries; pass += threads / lanes {
-		query := k.Add(mine, pass)
-		token := k.Add(first, query)
+		t := statToken{query: k.Add(mine, pass), l: k.Var(ptx.F32, "lse", 0), start: k.Var(ptx.S32, "start", never)}
+		token := k.Add(first, t.query)
 		there := k.Lt(token, d.Seq)
-		if pass+threads/lanes > blockQueries {
-			there = k.And(there, k.Lt(query, blockQueries))
+		t.leads = k.Eq(lane, 0)
+		if threads/lanes > blockQueries { // more threads than the block has queries
+			inside := k.Lt(t.query, blockQueries)
+			there, t.leads = k.And(there, inside), k.And(t.leads, inside)
 		}
 		token = k.Mad(row, d.Seq, token)
 		pair := k.Mad(token, d.Heads, head)
-		sum, l, start := k.Var(ptx.F32, "sum", 0), k.Var(ptx.F32, "lse", 0), k.Var(ptx.S32, "start", never)
-		k.If(k.And(there, k.Lt(lane, d.Dim/8)), func() {
-			at := k.Add(k.MulWide(pair, 2*d.Dim), k.MulWide(lane, 16))
-			a, b := k.LdVec(ptx.Stream, ptx.B32, 4, k.Add(do, at).At(0)), k.LdVec(ptx.Stream, ptx.B32, 4, k.Add(o, at).At(0))
-			for i := range a {
-				a0, a1 := k.UnpackBF16(a[i])
-				b0, b1 := k.UnpackBF16(b[i])
-				k.To(sum).Fma(a0, b0, sum)
-				k.To(sum).Fma(a1, b1, sum)
-			}
-			k.To(l).Ld(fixed, ptx.F32, k.MadWide(pair, 4, lse).At(0))
-			k.To(start).Ld(fixed, ptx.S32, k.MadWide(token, 4, starts).At(0))
-		})
-		total := k.SumLanes(sum, lanes)
-		leads := k.Eq(lane, 0)
-		if pass+threads/lanes > blockQueries {
-			leads = k.And(leads, k.Lt(query, blockQueries))
+		k.When(there).To(t.l).Ld(fixed, ptx.F32, k.MadWide(pair, 4, lse).At(0))
+		k.When(there).To(t.start).Ld(fixed, ptx.S32, k.MadWide(token, 4, starts).At(0))
+		there = k.And(there, k.Lt(lane, d.Dim/8))
+		at := k.Add(k.MulWide(pair, 2*d.Dim), k.MulWide(lane, 16))
+		p := piece{ptx.BF16, 8}
+		t.do, t.o = p.loadIf(k, there, once, k.Add(do, at).At(0)), p.loadIf(k, there, once, k.Add(o, at).At(0))
+		tokens = append(tokens, t)
+	}
+	for _, t := range tokens {
+		sum := k.Const(ptx.F32, 0)
+		for i := range t.do {
+			a0, a1 := k.UnpackBF16(t.do[i])
+			b0, b1 := k.UnpackBF16(t.o[i])
+			sum = k.Fma(a1, b1, k.Fma(a0, b0, sum))
 		}
-		at := k.MadWide(query, 4, out)
-		k.When(leads).St(ptx.Global, at.At(statLSE), k.Mul(l, math.Log2E))
-		k.When(leads).St(ptx.Global, at.At(statDelta), total)
-		k.When(leads).St(ptx.Global, at.At(statStart), start)
+		sum = k.SumLanes(sum, lanes)
+		at := k.MadWide(t.query, 4, out)
+		k.When(t.leads).St(ptx.Global, at.At(statLSE), k.Mul(t.l, math.Log2E))
+		k.When(t.leads).St(ptx.Global, at.At(statDelta), sum)
+		k.When(t.leads).St(ptx.Global, at.At(statStart), t.start)
 	}
 	k.If(k.And(k.Eq(head, 0), k.Lt(tid, 32)), func() {
 		k.Comment("the least and the largest start of the queries")

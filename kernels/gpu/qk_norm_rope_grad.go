@@ -46,7 +46,11 @@ func (d QKNormRopeDesc) partialBytes() int { return 4 * 2 * d.Dim }
 
 // QKNormRopeGradFloor is what T tokens move; value heads stay where they are.
 func QKNormRopeGradFloor(d QKNormRopeDesc, tokens int) Floor {
-	return Floor{Bytes: int64(tokens) * int64(6*(d.Heads+d.KVHeads)*d.Dim+4)}
+	each := 4 // dy and dx
+	if d.Norm {
+		each += 2 // x
+	}
+	return Floor{Bytes: int64(tokens) * int64(each*(d.Heads+d.KVHeads)*d.Dim+4)}
 }
 
 // EmitQKNormRopeGrad writes the first kernel: parameters are those of newQKNormRopeArgs, dy, x if there is a norm, dx, which
