@@ -3,6 +3,7 @@ package gen
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -82,9 +83,12 @@ func (b *body) parameter(i, j int, a gpu.Arg) *jen.Statement {
 		case ptx.U64:
 			return of("U64", jen.Lit(int(a.Bits)))
 		case ptx.F32:
-			return of("F32", jen.Lit(float64(math.Float32frombits(uint32(a.Bits)))))
+			return of("F32", jen.Lit(shortest(math.Float32frombits(uint32(a.Bits)))))
 		}
 		panic(fmt.Sprintf("BUG: a number of type %s", a.Type))
+	}
+	if a.Buffer == gpu.World {
+		return of("World")
 	}
 	place := b.place(i, j, 0)
 	if a.Offset != 0 {
@@ -94,6 +98,15 @@ func (b *body) parameter(i, j int, a gpu.Arg) *jen.Statement {
 		return of("At", place)
 	}
 	return of("Map", place, jen.Op("&").Id(b.e.boxVar(a.Map.Spec)), int64s(a.Map.Dims), int64s(a.Map.Strides))
+}
+
+// shortest is a float32 as the float64 with the fewest digits that rounds to it.
+func shortest(v float32) float64 {
+	x, err := strconv.ParseFloat(strconv.FormatFloat(float64(v), 'g', -1, 32), 64)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return x
 }
 
 func int64s(list []int) *jen.Statement {

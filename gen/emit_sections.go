@@ -65,6 +65,8 @@ func placeOf(buffer string) kernels.Arg {
 	a := kernels.Arg{Kind: kernels.Literal}
 	if buffer == gpu.Work {
 		a.Kind = kernels.Workspace
+	} else if buffer == gpu.World {
+		a.Kind = kernels.World
 	} else if n, err := fmt.Sscanf(buffer, gpu.InFormat, &a.Index); n == 1 && err == nil {
 		a.Kind = kernels.Operand
 	} else if n, err := fmt.Sscanf(buffer, gpu.OutFormat, &a.Index); n == 1 && err == nil {

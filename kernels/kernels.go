@@ -92,6 +92,7 @@ const (
 	Record                    // one element of operand Index, the step record: host's constant Name
 	Scalars                   // a list of the first elements of operands Index and up
 	DType                     // Value, an element type
+	World                     // what the rank knows of all ranks, see gpu.World
 	Literal                   // Value: int, float64, bool, string or []float64; Name, if it differs between layers
 )
 

@@ -49,5 +49,18 @@ func Out(i int) string { return fmt.Sprintf(OutFormat, i) }
 // Work names the workspace.
 const Work = "work"
 
+// World names what a rank knows of all ranks. It lies in device memory, in the place behind the arena, the same on every rank,
+// and is zero past the header when a program starts:
+//
+//	u64 base[ranks]   the arena of every rank, as this one reaches it
+//	u32 rank          this rank's number
+//	u32 rehearsed     1: one rank runs alone, and every base is its own
+//	u32 count         barriers passed
+//	u32 unused
+//	u32 flag[ranks]   of every rank, how many barriers it has come to
+//
+// What lies at address a in this rank's arena lies at base[r] + (a − base[rank]) in rank r's.
+const World = "world"
+
 // Kernels returns the kernels of the h100 target, sorted by operation, the preferred first.
 func Kernels() []*Kernel { return append([]*Kernel(nil), kernels...) }
