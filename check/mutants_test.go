@@ -118,7 +118,7 @@ var mutants = []mutant{
 	{"scratch off its alignment", rows, `ld\.shared\.f32 (%f\d+), \[(%r\d+)\+4\];`, "ld.shared.f32 $1, [$2+2];", 0, "misaligned", false},
 	{"a barrier for one warp of two", rows, `bar\.sync (%r\d+), 64;`, "bar.sync $1, 32;", 0, "undefined", false},
 	{"scratch is used again without its other side", grad, `xor\.b32 %side, %side, 16;`, "", 0, "race", true},
-	{"parts are added before they are written", grad, `bar\.sync 0;(\s+mov\.u32 %r\d+, %tid\.x;\s+mov\.u32 %four)`, "$1", 0, "undefined", false},
+	{"parts are added before they are written", grad, `bar\.sync 0;(\s+mov\.u32 %r\d+, %tid\.x;\s+mov\.u32 %four)`, "$1", 0, "race", false},
 	{"parts are overwritten before they are added", grad, `(done_5:\s+)bar\.sync 0;`, "$1", 0, "race", true},
 	{"parts of two blocks overlap", grad, `(mul\.wide\.u32 %rd\d+, %part), 4000;`, "$1, 3984;", 0, "race", false},
 	{"the second kernel does not wait for the first", grad, `griddepcontrol\.wait;`, "", 2, "race", false},

@@ -66,6 +66,7 @@ func RMSNormFloor(d RMSNormDesc, rows int) Floor {
 // EmitRMSNorm writes the kernel: parameters x, w, y, rstd, the number of rows and eps; a block for every Rows rows.
 func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
 	k := m.Kernel(c.Name(d), 32*c.Warps)
+	k.NoSpills()
 	x, w, y, rstd := k.ParamPtr("x"), k.ParamPtr("w"), k.ParamPtr("y"), k.ParamPtr("rstd")
 	rows, eps := k.ParamU32("rows"), k.ParamF32("eps")
 	k.WaitPrerequisites()
@@ -75,7 +76,6 @@ func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
 	k.If(k.Lt(row, rows), func() {
 		at := k.MulWide(row, 2*d.Dim)
 		xs := g.load(ptx.Stream, k.Add(x, at))
-		ws := g.load(ptx.Global, w)
 		k.Comment("rstd = 1/sqrt(mean(x^2) + eps)")
 		sum := k.Const(ptx.F32, 0)
 		for _, v := range xs {
@@ -88,12 +88,13 @@ func EmitRMSNorm(m *ptx.Module, d RMSNormDesc, c RMSNormConfig) {
 		r := k.RsqrtApprox(k.Fma(sum, 1/float64(d.Dim), eps))
 		k.When(k.Eq(g.thread, 0)).St(ptx.Global, k.Add(rstd, k.MulWide(row, 4)).At(0), r)
 		k.Comment("y = bf16(w * bf16(x * rstd))")
-		out := k.Add(y, at)
+		out, weights := k.Add(y, at), g.registers()
 		for i, v := range xs {
-			ys := make([]ptx.Reg, len(v))
+			ys, ws := make([]ptx.Reg, len(v)), weights[i]
+			g.loadPiece(ptx.Global, w, ptx.Reg{}, i, ws)
 			for j, pair := range v {
 				lo, hi := k.UnpackBF16(pair)
-				ys[j] = k.Mul(ws[i][j].As(ptx.BF16x2), k.PackBF16(k.Mul(lo, r), k.Mul(hi, r)))
+				ys[j] = k.Mul(ws[j].As(ptx.BF16x2), k.PackBF16(k.Mul(lo, r), k.Mul(hi, r)))
 			}
 			g.store(out, i, ys)
 		}
@@ -136,27 +137,29 @@ func (g *rowGroup) load(a ptx.Access, row ptx.Reg) [][]ptx.Reg {
 
 // loadIf is load into registers that exist, where the predicate holds.
 func (g *rowGroup) loadIf(a ptx.Access, row, where ptx.Reg, into [][]ptx.Reg) [][]ptx.Reg {
-	k := g.k
-	at := k.Add(row, g.offset)
-	n := vectors(g.dim, g.perRow)
 	if into == nil {
 		into = g.registers()
 	}
-	for i := range n {
-		guard := where
-		if i == n-1 && g.tail.Type() != 0 {
-			guard = g.tail
-			if where.Type() != 0 {
-				guard = k.And(where, g.tail)
-			}
-		}
-		access := k
-		if guard.Type() != 0 {
-			access = k.When(guard)
-		}
-		access.LdInto(a, into[i], at.At(512*g.perRow*i))
+	for i := range into {
+		g.loadPiece(a, row, where, i, into[i])
 	}
 	return into
+}
+
+// loadPiece reads the thread's piece i of a row into registers, where the predicate holds, if there is one.
+func (g *rowGroup) loadPiece(a ptx.Access, row, where ptx.Reg, i int, into []ptx.Reg) {
+	k, guard := g.k, where
+	at := k.Add(row, g.offset).At(512 * g.perRow * i)
+	if i == vectors(g.dim, g.perRow)-1 && g.tail.Type() != 0 {
+		guard = g.tail
+		if where.Type() != 0 {
+			guard = k.And(where, g.tail)
+		}
+	}
+	if guard.Type() != 0 {
+		k = k.When(guard)
+	}
+	k.LdInto(a, into, at)
 }
 
 // registers returns registers for the thread's pieces of a row, zero where a piece may be missing.

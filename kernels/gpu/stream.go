@@ -167,10 +167,10 @@ func rowArgs(l *ir.Launch, i, n int) []Arg {
 // streamGrid is the largest grid worth launching for so many threads.
 func streamGrid(threads int) int { return max(ceil(threads, streamThreads), 1) }
 
-// addressable reports whether pieces of all these values can be counted in 31 bits.
+// addressable reports whether the pieces of all these values can be counted in 31 bits.
 func addressable(values ...*ir.Value) bool {
 	for _, v := range values {
-		if v != nil && v.Type.Elements() >= 1<<31 {
+		if v != nil && v.Type.Elements()/pieceOf(ptx.BF16, v.Type.Dim(-1)).n >= 1<<31 {
 			return false
 		}
 	}

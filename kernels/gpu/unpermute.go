@@ -11,8 +11,9 @@ import (
 //
 //	y[t] = bf16((residual[t] +) bf16(Σ_j w[t,j] · x[slots[t,j]]))     choices without a row (slots -1) left out
 //
-// in float32, in the order of the choices; the residual is added where Transformers adds it, to the rounded sum. A warp takes a part of a token's row, 16 bytes a lane and access; the
-// loads of its choices are under way together. Floor: each row of x is read and each of y written once, 2·(R + T)·Cols bytes, the residual as well.
+// in float32, in the order of the choices; the residual is added where Transformers adds it, to the rounded sum. A warp
+// takes a part of a token's row, 16 bytes a lane and access; the loads of its choices are under way together. Floor: each
+// row of x is read and each of y written once, 2·(R + T)·Cols bytes, the residual as well.
 
 // UnpermuteDesc is what is asked.
 type UnpermuteDesc struct {
@@ -56,6 +57,7 @@ func UnpermuteFloor(d UnpermuteDesc, tokens, rows int) Floor {
 // tokens. y may be the residual.
 func EmitUnpermute(m *ptx.Module, d UnpermuteDesc, c UnpermuteConfig) {
 	k := m.Kernel(c.Name(d), streamThreads)
+	k.NoSpills()
 	p := piece{ptx.BF16, c.Width}
 	x, slots := k.ParamPtr("x"), k.ParamPtr("slots")
 	var w, residual ptx.Reg

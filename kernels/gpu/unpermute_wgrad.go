@@ -47,6 +47,7 @@ func UnpermuteWGradFloor(d UnpermuteWGradDesc, tokens, rows int) Floor {
 // EmitUnpermuteWGrad writes the kernel: parameters dy, x, slots, dw and the number of tokens.
 func EmitUnpermuteWGrad(m *ptx.Module, d UnpermuteWGradDesc, c UnpermuteWGradConfig) {
 	k := m.Kernel(c.Name(d), streamThreads)
+	k.NoSpills()
 	p := piece{ptx.BF16, c.Width}
 	dy, x, slots, dw := k.ParamPtr("dy"), k.ParamPtr("x"), k.ParamPtr("slots"), k.ParamPtr("dw")
 	tokens := k.ParamU32("tokens")

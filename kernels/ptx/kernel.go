@@ -32,6 +32,7 @@ type code struct {
 	taken    map[string]bool // names that no other register can have
 	labels   int
 	maxReg   maxRegs
+	noSpills bool
 	finished bool
 	err      error
 }

@@ -20,6 +20,10 @@ func (k *Kernel) DropRegisters(n, warpgroups int) { k.setMaxReg("dec", n, warpgr
 // in a block.
 func (k *Kernel) TakeRegisters(n, warpgroups int) { k.setMaxReg("inc", n, warpgroups) }
 
+// NoSpills gives the kernel as many registers as it needs: by itself ptxas spills a few where one block more would then
+// fit a multiprocessor.
+func (k *Kernel) NoSpills() { k.noSpills = true }
+
 func (k *Kernel) setMaxReg(direction string, n, warpgroups int) {
 	if n < 24 || n > 256 || n%8 != 0 {
 		k.fail("%d registers a thread; a multiple of 8 from 24 to 256", n)

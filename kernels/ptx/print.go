@@ -39,8 +39,8 @@ func (k *Kernel) print(b *strings.Builder) {
 		}
 	}
 	fmt.Fprintf(b, "\n)\n.reqntid %d, 1, 1\n", k.threads)
-	if k.maxReg.warpgroups > 0 {
-		b.WriteString(".minnctapersm 1\n") // or ptxas ignores setmaxnreg where few registers are needed (C7508)
+	if k.maxReg.warpgroups > 0 || k.noSpills { // or ptxas ignores setmaxnreg where few registers are needed (C7508)
+		b.WriteString(".minnctapersm 1\n")
 	}
 	if k.cluster > 1 {
 		fmt.Fprintf(b, ".explicitcluster\n.reqnctapercluster %d, 1, 1\n", k.cluster)

@@ -129,6 +129,7 @@ func scalar(m *ptx.Module) {
 
 func memory(m *ptx.Module) {
 	k := m.Kernel("memory", 128)
+	k.NoSpills()
 	p, q := k.ParamPtr("p"), k.ParamPtr("q")
 	s := k.SharedBytes(4096, 128)
 	t := k.SharedBytes(16, 16)
