@@ -33,7 +33,7 @@ type QKNormRopeConfig struct {
 	Heads int // heads of one kind whose loads a lane has under way at a time
 }
 
-// qkNormRopeConfig is the Config of operations: eight loads of 16 bytes a lane are under way in 64 registers.
+// qkNormRopeConfig is the Config of operations: eight loads of 16 bytes a lane are under way, in some 140 registers.
 var qkNormRopeConfig = QKNormRopeConfig{Warps: 8, Heads: 4}
 
 func (d QKNormRopeDesc) name() string {
@@ -82,8 +82,8 @@ func QKNormRopeFloor(d QKNormRopeDesc, tokens int) Floor {
 // headKind is one of the three kinds of heads of a packed row.
 type headKind struct {
 	first, count int
-	weights      [][]ptx.Reg // of the lane's two pieces; none: nothing to normalise with
-	copied       bool        // value heads
+	w            ptx.Reg // its weights; none: nothing is normalised
+	copied       bool    // value heads
 }
 
 // headLanes is how the lanes of a warp share heads.
@@ -123,17 +123,18 @@ func newHeadLanes(k *ptx.Kernel, d QKNormRopeDesc) *headLanes {
 	return h
 }
 
-// kinds returns query, key and value heads; the weights are loaded once.
-func (h *headLanes) kinds(wq, wk ptx.Reg) []headKind {
-	d := h.d
-	list := []headKind{{first: 0, count: d.Heads}, {first: d.Heads, count: d.KVHeads},
+// kinds returns query, key and value heads.
+func (a qkNormRopeArgs) kinds(d QKNormRopeDesc) []headKind {
+	return []headKind{{first: 0, count: d.Heads, w: a.wq}, {first: d.Heads, count: d.KVHeads, w: a.wk},
 		{first: d.Heads + d.KVHeads, count: d.KVHeads, copied: true}}
-	if d.Norm {
-		for i, w := range []ptx.Reg{wq, wk} {
-			list[i].weights = h.load(fixed, w, h.there)
-		}
+}
+
+// weights loads the lane's two pieces of a kind's weights, if it has any.
+func (h *headLanes) weights(kind headKind) [][]ptx.Reg {
+	if kind.w.Type() == 0 {
+		return nil
 	}
-	return list
+	return h.load(fixed, kind.w, h.there)
 }
 
 // load reads the lane's two pieces of a head where the predicate, if any, holds; they are zero elsewhere.
@@ -289,8 +290,9 @@ func EmitQKNormRope(m *ptx.Module, d QKNormRopeDesc, c QKNormRopeConfig) {
 		row := k.MulWide(token, 2*d.width())
 		h.angles()
 		h.turn(a.cos, a.sin, a.positions, token)
-		for _, kind := range h.kinds(a.wq, a.wk) {
+		for _, kind := range a.kinds(d) {
 			k.Comment("%d heads from head %d", kind.count, kind.first)
+			w := h.weights(kind)
 			h.chunks(kind, c.Heads, func(heads, there []ptx.Reg) {
 				var in [][][]ptx.Reg
 				var at []ptx.Reg
@@ -301,7 +303,7 @@ func EmitQKNormRope(m *ptx.Module, d QKNormRopeDesc, c QKNormRopeConfig) {
 				for i := range heads {
 					out := in[i]
 					if !kind.copied {
-						out = h.forward(in[i], kind.weights, a.eps)
+						out = h.forward(in[i], w, a.eps)
 					}
 					h.store(k.Add(y, at[i]), out, there[i])
 				}

@@ -13,8 +13,8 @@ import (
 //
 // in float32 from bf16, rounded once. It reads dy and x of query and key heads and writes dx: 6 bytes an element of those;
 // value heads are copied, or are there already where dx lies in the place of dy. Memory decides. The walk over heads is
-// that of the forward kernel; each warp takes every so many-th token and adds the weights' gradients up in registers. A
-// block writes one partial sum in float32, 8·P bytes; a second small kernel adds the partials up. How many there are is
+// that of the forward kernel, over query heads, then over key heads; each warp takes every so many-th token and adds the
+// weights' gradients up in registers. A block writes one partial sum in float32, 8·P bytes; a second small kernel adds the partials up. How many there are is
 // the Config's, so the order of the sum does not depend on the grid.
 
 // QKNormRopeGradConfig fixes one pair of kernels.
@@ -24,7 +24,7 @@ type QKNormRopeGradConfig struct {
 	Partials int // partial sums of the weights' gradients; a grid of as many blocks does one each
 }
 
-// qkNormRopeGradConfig is the Config of operations: two blocks on each multiprocessor of an H100.
+// qkNormRopeGradConfig is the Config of operations: one block on each multiprocessor of an H100, of 16 warps in 128 registers.
 var qkNormRopeGradConfig = QKNormRopeGradConfig{Warps: 16, Heads: 1, Partials: multiprocessors}
 
 // Name is the entry of the first kernel.
@@ -70,25 +70,39 @@ func EmitQKNormRopeGrad(m *ptx.Module, d QKNormRopeDesc, c QKNormRopeGradConfig)
 	var partial ptx.Reg
 	var sums ptx.Addr
 	if d.Norm {
-		partial, sums = k.ParamPtr("partial"), k.SharedBytes(c.Warps*d.partialBytes(), 16)
+		partial, sums = k.ParamPtr("partial"), k.SharedBytes(4*c.Warps*d.Dim, 16)
 	}
 	k.WaitPrerequisites()
 	g.h = newHeadLanes(k, d)
 	g.h.angles()
-	g.kinds = g.h.kinds(g.wq, g.wk)
 	if d.Norm {
-		for i := range g.dw {
-			for range 2 {
-				g.dw[i] = append(g.dw[i], k.DeclareArray(ptx.F32, "dw", 2*g.h.words))
-			}
+		for range 2 {
+			g.dw = append(g.dw, k.DeclareArray(ptx.F32, "dw", 2*g.h.words))
 		}
 	}
 	warp := k.Shr(k.Read(ptx.TidX), 5)
 	k.For("part", k.Read(ptx.CtaIDX), c.Partials, k.Read(ptx.NCtaIDX), func(part ptx.Reg) {
-		g.zero()
-		k.For("token", k.Mad(part, c.Warps, warp), g.tokens, c.Partials*c.Warps, g.token)
-		if d.Norm {
-			g.writePartial(warp, sums, k.Add(partial, k.MulWide(part, d.partialBytes())))
+		first := k.Mad(part, c.Warps, warp)
+		for i, kind := range g.kinds(d) {
+			k.Comment("%d heads from head %d of every token", kind.count, kind.first)
+			walk := func() {
+				k.For("token", first, g.tokens, c.Partials*c.Warps, func(token ptx.Reg) { g.token(token, kind) })
+			}
+			if kind.copied {
+				k.If(k.Ne(g.dx, g.dy), walk)
+				continue
+			}
+			g.w = g.h.weights(kind)
+			for _, list := range g.dw {
+				for _, r := range list {
+					k.Assign(r, 0)
+				}
+			}
+			walk()
+			if d.Norm {
+				out := k.Add(partial, k.MulWide(part, d.partialBytes()))
+				g.writePartial(warp, sums, k.Add(out, 4*d.Dim*i))
+			}
 		}
 	})
 	k.LaunchDependents()
@@ -102,40 +116,22 @@ type qkNormRopeGradient struct {
 	qkNormRopeArgs
 	dy, x, dx ptx.Reg
 	h         *headLanes
-	kinds     []headKind
-	dw        [2][][]ptx.Reg // of queries and keys, of the lane's two pieces
+	w, dw     [][]ptx.Reg // weights and their gradients of the kind of heads at hand, for the lane's two pieces
 }
 
-func (g *qkNormRopeGradient) zero() {
-	for _, pieces := range g.dw {
-		for _, list := range pieces {
-			for _, r := range list {
-				g.k.Assign(r, 0)
-			}
-		}
-	}
-}
-
-// token computes a row of dx.
-func (g *qkNormRopeGradient) token(token ptx.Reg) {
+// token computes one kind of heads of a row of dx.
+func (g *qkNormRopeGradient) token(token ptx.Reg, kind headKind) {
 	k, h := g.k, g.h
 	row := k.MulWide(token, 2*g.d.width())
-	h.turn(g.cos, g.sin, g.positions, token)
-	for i, kind := range g.kinds {
-		walk := func() {
-			h.chunks(kind, g.c.Heads, func(heads, there []ptx.Reg) { g.heads(i, row, heads, there) })
-		}
-		if kind.copied {
-			k.If(k.Ne(g.dx, g.dy), walk)
-		} else {
-			walk()
-		}
+	if !kind.copied {
+		h.turn(g.cos, g.sin, g.positions, token)
 	}
+	h.chunks(kind, g.c.Heads, func(heads, there []ptx.Reg) { g.heads(kind, row, heads, there) })
 }
 
 // heads computes some heads of a row.
-func (g *qkNormRopeGradient) heads(i int, row ptx.Reg, heads, there []ptx.Reg) {
-	k, h, kind := g.k, g.h, g.kinds[i]
+func (g *qkNormRopeGradient) heads(kind headKind, row ptx.Reg, heads, there []ptx.Reg) {
+	k, h := g.k, g.h
 	normed := g.d.Norm && !kind.copied
 	var dys, xs [][][]ptx.Reg
 	var at []ptx.Reg
@@ -150,7 +146,7 @@ func (g *qkNormRopeGradient) heads(i int, row ptx.Reg, heads, there []ptx.Reg) {
 		out := dys[j]
 		switch {
 		case normed:
-			out = g.norm(h.back(out), xs[j], kind.weights, g.dw[i])
+			out = g.norm(h.back(out), xs[j])
 		case !kind.copied:
 			out = h.pack(h.back(out))
 		}
@@ -174,17 +170,17 @@ func (h *headLanes) back(dy [][]ptx.Reg) [][]ptx.Reg {
 }
 
 // norm returns dx of a normalised head from g, and adds to dw.
-func (g *qkNormRopeGradient) norm(dn, x, w, dw [][]ptx.Reg) [][]ptx.Reg {
+func (g *qkNormRopeGradient) norm(dn, x [][]ptx.Reg) [][]ptx.Reg {
 	k, h := g.k, g.h
 	r := h.rstd(x, g.eps)
 	k.Comment("dw += g n, c = mean(w g n)")
 	n, wg := make([][]ptx.Reg, 2), make([][]ptx.Reg, 2)
 	c := k.Const(ptx.F32, 0)
 	for p := range n {
-		n[p], wg[p] = h.unpack(x[p]), h.unpack(w[p])
+		n[p], wg[p] = h.unpack(x[p]), h.unpack(g.w[p])
 		for j := range n[p] {
 			n[p][j] = k.Mul(n[p][j], r)
-			k.To(dw[p][j]).Fma(dn[p][j], n[p][j], dw[p][j])
+			k.To(g.dw[p][j]).Fma(dn[p][j], n[p][j], g.dw[p][j])
 			wg[p][j] = k.Mul(wg[p][j], dn[p][j])
 			c = k.Fma(wg[p][j], n[p][j], c)
 		}
@@ -203,27 +199,25 @@ func (g *qkNormRopeGradient) norm(dn, x, w, dw [][]ptx.Reg) [][]ptx.Reg {
 func (g *qkNormRopeGradient) writePartial(warp ptx.Reg, sums ptx.Addr, out ptx.Reg) {
 	k, h := g.k, g.h
 	k.Comment("the block's part of dw: the heads of a warp, then one warp after the other")
-	mine := k.Add(k.Mul(warp, g.d.partialBytes()), k.Lea(sums))
+	mine := k.Add(k.Mul(warp, 4*g.d.Dim), k.Lea(sums))
 	writes := both(k, k.Eq(h.sub, 0), h.there)
-	for i, pieces := range g.dw {
-		for p, list := range pieces {
-			for mask := h.lanes; mask < 32; mask *= 2 {
-				for _, r := range list {
-					k.To(r).Add(r, k.ShflXor(r, mask))
-				}
+	for p, list := range g.dw {
+		for mask := h.lanes; mask < 32; mask *= 2 {
+			for _, r := range list {
+				k.To(r).Add(r, k.ShflXor(r, mask))
 			}
-			at := k.Add(mine, k.Convert(ptx.U32, k.Shl(h.at[p], 1)))
-			for j := 0; j < len(list); j += 2 {
-				k.When(writes).St(ptx.Shared, at.At(4*g.d.Dim*i+4*j), list[j], list[j+1])
-			}
+		}
+		at := k.Add(mine, k.Convert(ptx.U32, k.Shl(h.at[p], 1)))
+		for j := 0; j < len(list); j += 2 {
+			k.When(writes).St(ptx.Shared, at.At(4*j), list[j], list[j+1])
 		}
 	}
 	k.Sync()
-	k.For("two", k.Read(ptx.TidX), g.d.Dim, k.Threads(), func(two ptx.Reg) {
+	k.For("two", k.Read(ptx.TidX), g.d.Dim/2, k.Threads(), func(two ptx.Reg) {
 		at := k.Add(k.Lea(sums), k.Shl(two, 3))
 		total := k.LdVec(ptx.Shared, ptx.F32, 2, at.At(0))
 		for w := 1; w < g.c.Warps; w++ {
-			for j, v := range k.LdVec(ptx.Shared, ptx.F32, 2, at.At(g.d.partialBytes()*w)) {
+			for j, v := range k.LdVec(ptx.Shared, ptx.F32, 2, at.At(4*g.d.Dim*w)) {
 				total[j] = k.Add(total[j], v)
 			}
 		}
