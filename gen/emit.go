@@ -135,7 +135,7 @@ var roleText = map[ir.Role]string{
 // typeText is a type as comments show it: float32 [512 128], int32 [≤2048 4].
 func typeText(t ir.Type) string { return goTypes[t.DType] + " " + shapeText(t) }
 
-var goTypes = map[ir.DType]string{ir.F32: "float32", ir.F64: "float64", ir.I32: "int32", ir.BF16: "bfloat16"}
+var goTypes = map[ir.DType]string{ir.F32: "float32", ir.F64: "float64", ir.I32: "int32", ir.BF16: "bfloat16", ir.I16: "int16"}
 
 func shapeText(t ir.Type) string {
 	var dims []string

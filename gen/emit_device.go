@@ -76,6 +76,9 @@ func (e *emitter) boxVar(spec ptx.MapSpec) string {
 // parameter emits argument j of call i, a launch on a GPU: a place in the arena, a tensor map over one, or a number.
 func (b *body) parameter(i, j int, a gpu.Arg) *jen.Statement {
 	of := func(name string, args ...jen.Code) *jen.Statement { return jen.Qual(devicePath, name).Call(args...) }
+	if a.Differs != "" {
+		return of("U32", b.literal(i, j, b.rows[0].calls[i].args[j]))
+	}
 	if a.Buffer == "" {
 		switch a.Type {
 		case ptx.U32:

@@ -20,6 +20,7 @@ type Manifest struct {
 	GoVersion        string  `json:"go_version"`
 	Target           string  `json:"target"`
 	DType            string  `json:"dtype"`
+	Optimizer        string  `json:"optimizer"`
 	Seq              int     `json:"seq"`
 	MicroBatch       int     `json:"micro_batch"`
 	Ranks            int     `json:"gpus"`
@@ -45,7 +46,7 @@ func (p *Planned) Manifest(version, goVersion string) Manifest {
 	return Manifest{
 		Model: r.Model.Name, Architecture: f.Architecture, Config: string(r.Model.Config),
 		Version: version, GoVersion: goVersion,
-		Target: r.Target, DType: r.DType, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
+		Target: r.Target, DType: r.DType, Optimizer: r.Optimizer, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
 		Vocab: f.Vocab, Hidden: f.Hidden, Layers: f.Layers, Experts: f.Experts, TopK: f.TopK, AuxCoef: f.AuxCoef,
 		Parameters: f.Parameters, ActiveParameters: f.ActiveParameters, FLOPsPerToken: f.FLOPsPerToken(r.Seq),
 		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Plan.Bytes, PlanHash: p.Hash,
@@ -167,8 +168,9 @@ func (e *emitter) params() []byte {
 	return render(f)
 }
 
-// stateNames are torch's names of what the optimizer keeps, by the first word of a buffer's name.
-var stateNames = map[string]string{"moment1": "exp_avg", "moment2": "exp_avg_sq"}
+// stateNames are the names in a checkpoint of what the optimizer keeps, torch's where it has them, by the first word of a
+// buffer's name.
+var stateNames = map[string]string{"low": "low_bits", "master": "master", "moment1": "exp_avg", "moment2": "exp_avg_sq"}
 
 // param is one row of the table.
 func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {

@@ -53,17 +53,19 @@ func newCalls(target string, l *ir.Launch) []call {
 	for i, step := range k.Steps(l) {
 		c := call{launch: l, kernel: k, step: &step, more: i > 0}
 		for _, a := range step.Args {
-			c.args = append(c.args, placeOf(a.Buffer))
+			c.args = append(c.args, argOf(a))
 		}
 		calls = append(calls, c)
 	}
 	return calls
 }
 
-// placeOf is the argument that names a buffer of a launch as package gpu does; a number is a literal.
-func placeOf(buffer string) kernels.Arg {
+// argOf is the argument of a launch that names a buffer as package gpu does; a number is a literal.
+func argOf(x gpu.Arg) kernels.Arg {
 	a := kernels.Arg{Kind: kernels.Literal}
-	if buffer == gpu.Work {
+	if buffer := x.Buffer; x.Differs != "" {
+		a.Name, a.Value = x.Differs, uint32(x.Bits)
+	} else if buffer == gpu.Work {
 		a.Kind = kernels.Workspace
 	} else if buffer == gpu.World {
 		a.Kind = kernels.World
@@ -103,6 +105,9 @@ func (c call) signature() string {
 		fmt.Fprintf(&b, " %d:%s", a.Kind, a.Name)
 		if c.step != nil {
 			x := c.step.Args[i]
+			if x.Differs != "" {
+				continue
+			}
 			fmt.Fprintf(&b, " %s %x +%d", x.Type, x.Bits, x.Offset)
 			if x.Map != nil {
 				fmt.Fprintf(&b, " %v", *x.Map)

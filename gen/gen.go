@@ -25,11 +25,17 @@ type Request struct {
 	Seq        int    // tokens of a row
 	MicroBatch int    // rows of a rank's micro-batch
 	GPUs       int    // ranks
+	Optimizer  string // what AdamW keeps: bf16, split, f32; "": the target's default, the first of Optimizers
 	Recompute  Recompute
 }
 
 // DTypes gives, by target, the element type that it trains in.
 var DTypes = map[string]string{"cpu": "f32", "h100": "bf16"}
+
+// Optimizers gives, by target, what AdamW may keep of a weight, the default first. bf16: the weight and both moments, all in
+// bf16. split: the weight exactly, as a bf16 and its 16 low bits, and the moments in bf16, rounded stochastically. f32:
+// the weight and the moments in float32, beside the bf16 weight where the model computes in bf16.
+var Optimizers = map[string][]string{"cpu": {"f32"}, "h100": {"split", "bf16", "f32"}}
 
 // Dump is the text of one program, or of the plan, after one pass.
 type Dump struct {
@@ -50,6 +56,9 @@ type Planned struct {
 func Plan(req Request, dump func(Dump)) (*Planned, error) {
 	if err := req.check(); err != nil {
 		return nil, err
+	}
+	if req.Optimizer == "" {
+		req.Optimizer = Optimizers[req.Target][0]
 	}
 	dtype, err := ir.ParseDType(req.DType)
 	if err != nil {
@@ -76,6 +85,9 @@ func (r Request) check() error {
 	}
 	if want := DTypes[r.Target]; r.DType != want {
 		return fmt.Errorf("target %s does not train in %q; use %s", r.Target, r.DType, want)
+	}
+	if own := Optimizers[r.Target]; r.Optimizer != "" && !slices.Contains(own, r.Optimizer) {
+		return fmt.Errorf("target %s has no optimizer %q; use %s", r.Target, r.Optimizer, strings.Join(own, " or "))
 	}
 	if r.GPUs < 1 {
 		return fmt.Errorf("%d ranks cannot train; give --gpus at least 1", r.GPUs)

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"hash/fnv"
 	"strings"
 
 	"moegen/ir"
@@ -24,7 +25,7 @@ func grad(s *step) error {
 		return err
 	}
 	s.eval = ir.Rewrite(s.forward, "eval", nil, (*ir.Rewriter).Copy)
-	s.update = update(s.forward)
+	s.update = update(s.forward, s.req)
 	return nil
 }
 
@@ -46,16 +47,16 @@ func withoutUnused(g *ir.Graph) []*ir.Value {
 	return out
 }
 
-// beside declares what stands beside a weight: its gradient, its moments.
-func beside(b *ir.Builder, prefix string, role ir.Role, weight *ir.Value) *ir.Value {
-	v := b.Outside(prefix+weight.Name, role, weight.Type)
+// beside declares what stands beside a weight, with elements of some type: its gradient, its moments.
+func beside(b *ir.Builder, prefix string, role ir.Role, d ir.DType, weight *ir.Value) *ir.Value {
+	v := b.Outside(prefix+weight.Name, role, ir.Type{DType: d, Shape: weight.Type.Shape})
 	v.Param = weight.Param
 	return v
 }
 
 // update builds the optimizer step over all weights of a graph: the squared norms of dense and of expert
 // gradients are summed apart, because expert parallelism spreads only the latter over ranks.
-func update(forward *ir.Graph) *ir.Graph {
+func update(forward *ir.Graph, req Request) *ir.Graph {
 	b := ir.NewBuilder("update")
 	record := b.Record()
 	uses := forward.Uses()
@@ -70,7 +71,7 @@ func update(forward *ir.Graph) *ir.Graph {
 	sums := map[bool]*ir.Value{}
 	for _, v := range weights {
 		b.Section = sections[v] + ".squares"
-		g := beside(b, "grad.", ir.Gradient, v)
+		g := beside(b, "grad.", ir.Gradient, v.Type.DType, v)
 		expert := v.Param.Expert
 		name := "sum_squares." + strings.TrimPrefix(g.Name, "grad.")
 		sums[expert] = b.Op(op("sum_squares"), name, nil, g, sums[expert])[0]
@@ -87,11 +88,56 @@ func update(forward *ir.Graph) *ir.Graph {
 	for _, v := range weights {
 		b.Section = sections[v] + ".adamw"
 		b.DType = v.Type.DType
-		value, m, mv := b.Weight(*v.Param), beside(b, "moment1.", ir.State, v), beside(b, "moment2.", ir.State, v)
-		out := b.Op(op("adamw"), "adamw."+v.Name, nil, value, beside(b, "grad.", ir.Gradient, v), m, mv, clip[1], record)
-		b.Write(value, out[0])
-		b.Write(m, out[1])
-		b.Write(mv, out[2])
+		optimize(b, req, v, clip[1], record)
 	}
 	return b.Graph
+}
+
+// An optimizer is an operation that updates a weight, with what it keeps beside it: its operands and results are the weight and
+// its gradient, the weight, and these arrays in order.
+type optimizer struct {
+	op    string
+	keeps []kept
+}
+
+// kept is an array of an optimizer: the first word of its name, and its elements.
+type kept struct {
+	name  string
+	dtype ir.DType
+}
+
+// optimizerOf returns the optimizer of a profile for weights of an element type.
+func optimizerOf(profile string, weights ir.DType) optimizer {
+	switch {
+	case profile == "split":
+		return optimizer{"adamw_split", []kept{{"low", ir.I16}, {"moment1", ir.BF16}, {"moment2", ir.BF16}}}
+	case profile == "f32" && weights != ir.F32:
+		return optimizer{"adamw_master", []kept{{"master", ir.F32}, {"moment1", ir.F32}, {"moment2", ir.F32}}}
+	}
+	return optimizer{"adamw", []kept{{"moment1", weights}, {"moment2", weights}}}
+}
+
+// optimize updates a weight.
+func optimize(b *ir.Builder, req Request, v, scale, record *ir.Value) {
+	o := optimizerOf(req.Optimizer, v.Type.DType)
+	places := []*ir.Value{b.Weight(*v.Param)}
+	in := []*ir.Value{places[0], beside(b, "grad.", ir.Gradient, v.Type.DType, v)}
+	for _, k := range o.keeps {
+		place := beside(b, k.name+".", ir.State, k.dtype, v)
+		places, in = append(places, place), append(in, place)
+	}
+	var attrs ir.Attrs
+	if o.op == "adamw_split" {
+		attrs = ir.Attrs{{Key: "stream", Value: streamOf(v.Param)}, {Key: "sharded", Value: false}}
+	}
+	for i, out := range b.Op(op(o.op), "adamw."+v.Name, attrs, append(in, scale, record)...) {
+		b.Write(places[i], out)
+	}
+}
+
+// streamOf is the number of a parameter's random bits: a hash of the name of its first tensor in a checkpoint.
+func streamOf(p *ir.Param) int {
+	h := fnv.New32a()
+	h.Write([]byte(p.Pieces[0].Name))
+	return int(h.Sum32())
 }

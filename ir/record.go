@@ -16,7 +16,7 @@ const (
 	RecordAccumulate        // 0: gradients are overwritten; 1: added to
 	RecordGain1             // 1 − β1, rounded from float64
 	RecordGain2             // 1 − β2, likewise
-	RecordStep              // steps so far, this one included: a whole number below 2^24
+	RecordStep              // this step, counted from 1: a whole number below 2^24
 	RecordSeed              // whole number below 2^24 that stochastic rounding depends on
 	RecordShard             // the rank's coordinate among those that share the experts
 	RecordLen        = 16

@@ -255,7 +255,7 @@ func (c deviceCase) node(name string) *ir.Node {
 }
 
 // elems are the element types of buffers.
-var elems = map[ir.DType]ptx.Type{ir.F32: ptx.F32, ir.F64: ptx.F64, ir.I32: ptx.S32, ir.BF16: ptx.BF16}
+var elems = map[ir.DType]ptx.Type{ir.F32: ptx.F32, ir.F64: ptx.F64, ir.I32: ptx.S32, ir.BF16: ptx.BF16, ir.I16: ptx.S16}
 
 // run returns the case of a kernel's launches on the node, with results in the places of operands as shared says.
 func (o deviceOp) run(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]int) gpu.Case {
@@ -438,8 +438,10 @@ func TestDeviceCovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := map[string]*ir.Node{}
-	for _, mode := range gen.Recomputes {
-		request := gen.Request{Model: m, Target: "h100", DType: "bf16", Seq: 128, MicroBatch: 2, GPUs: 1, Recompute: mode}
+	optimizers := gen.Optimizers["h100"]
+	for i, mode := range gen.Recomputes {
+		request := gen.Request{Model: m, Target: "h100", DType: "bf16", Seq: 128, MicroBatch: 2, GPUs: 1, Recompute: mode,
+			Optimizer: optimizers[i%len(optimizers)]}
 		_, err := gen.Plan(request, func(d gen.Dump) {
 			if !strings.HasPrefix(d.Path, "04_fuse/") {
 				return

@@ -29,6 +29,8 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (default: 4096, or all the positions of the model if it has fewer)")
 	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
 	g.flags.StringVar(&f.request.DType, "dtype", "", "arithmetic and storage: f32 on cpu, bf16 on h100, which are also the defaults")
+	g.flags.StringVar(&f.request.Optimizer, "optimizer", "", "what AdamW keeps: on h100 split (the weight exactly, as bf16 and 16 low bits, and bf16 moments rounded\n"+
+		"stochastically; the default), bf16 (weight and moments), or f32 (weight and moments, beside the bf16 weight); on cpu f32")
 	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
 	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),

@@ -2,40 +2,102 @@ package gpu
 
 import (
 	"fmt"
-	"math"
 
 	"moegen/ir"
 	"moegen/kernels/ptx"
 )
 
-// AdamW (Loshchilov and Hutter, 2019), as torch's fused one: weights, gradients and both moments in bf16, float32 inside.
+// AdamW (Loshchilov and Hutter 2019, as torch.optim.AdamW computes it), in float32, every operation rounded once:
 //
-//	g = scale·grad     m = β1·m + (1−β1)·g     v = β2·v + (1−β2)·g²
-//	w = w·(1 − lr·decay) − lr/(1−β1^t) · m / (sqrt(v)/sqrt(1−β2^t) + ε)
+//	g = grad·scale     m = β1·m + (1−β1)·g     v = β2·v + (1−β2)·g·g
+//	w = w·(1 − lr·decay) − lr/(1−β1^t) · (m / (sqrt(v)·(1/sqrt(1−β2^t)) + ε))
 //
-// The update takes m and v as they are before they are rounded. Every byte moves once: 8 in and 6 out for a weight;
-// memory decides. A thread has a few times eight weights, 16 bytes of each array.
+// The update takes m and v as they are before they are rounded. Three profiles differ in what is kept of a weight:
+//
+//	bf16     weight and moments in bf16                                                 8 bytes in and 6 out for a weight
+//	split    weight in two halves of a float32, moments in bf16, rounded stochastically   10 and 8
+//	master   weight, exact weight and moments, the latter three in float32                14 and 14
+//
+// Every byte moves once; memory decides. A thread has a few times eight weights, 16 bytes of each array in bf16.
 
 const (
 	adamWThreads = 256 // of a block
 	adamWEights  = 4   // pieces of eight weights a thread
 )
 
-func adamWName(n int) string { return fmt.Sprintf("adamw_bf16_n%d", n%8) }
+// adamWForm is how an array holds numbers.
+type adamWForm uint8
 
-// emitAdamW writes the kernel: parameters are the weights, gradients, moments, the clip factor, the step record and the
-// number of weights, of which n is one example.
-func emitAdamW(m *ptx.Module, n int) {
-	k := m.Kernel(adamWName(n), adamWThreads)
-	w, grad := k.ParamPtr("w"), k.ParamPtr("grad")
-	m1, m2 := k.ParamPtr("m"), k.ParamPtr("v")
+const (
+	nearest adamWForm = iota // bf16, rounded to nearest even
+	upper                    // bf16: the upper half of 32 bits, what is below it cut off
+	lower                    // int16: the lower half of 32 bits
+	whole                    // float32
+)
+
+// elem is the type of an element.
+func (f adamWForm) elem() ptx.Type { return [...]ptx.Type{ptx.BF16, ptx.BF16, ptx.S16, ptx.F32}[f] }
+
+// adamWArray is an array with an element a weight.
+type adamWArray struct {
+	name    string
+	form    adamWForm
+	written bool
+}
+
+// AdamWDesc is what is asked. The number of weights is an argument, but for its rest modulo 8.
+type AdamWDesc struct {
+	Profile string // bf16, split, master
+	Sharded bool   // split: the weights are a rank's part of a parameter
+	Rest    int
+}
+
+// arrays lists a profile's arrays, in the order of the kernel's parameters and of the operation's operands.
+func (d AdamWDesc) arrays() []adamWArray {
+	switch d.Profile {
+	case "bf16":
+		return []adamWArray{{"w", nearest, true}, {"grad", nearest, false}, {"m", nearest, true}, {"v", nearest, true}}
+	case "split":
+		return []adamWArray{{"w", upper, true}, {"grad", nearest, false}, {"low", lower, true}, {"m", upper, true}, {"v", upper, true}}
+	case "master":
+		return []adamWArray{{"w", nearest, true}, {"grad", nearest, false}, {"exact", whole, true}, {"m", whole, true}, {"v", whole, true}}
+	}
+	panic("BUG: no profile " + d.Profile)
+}
+
+func (d AdamWDesc) name() string {
+	name := fmt.Sprintf("adamw_%s_n%d", d.Profile, d.Rest)
+	if d.Sharded {
+		name += "_sharded"
+	}
+	return name
+}
+
+// emit writes the kernel: parameters are the arrays, the clip factor, the step record, the number of weights and, for split,
+// the number of the parameter's random bits.
+func (d AdamWDesc) emit(m *ptx.Module) {
+	k := m.Kernel(d.name(), adamWThreads)
+	a := &adamW{k: k, AdamWDesc: d}
+	var bases []ptx.Reg
+	for _, array := range d.arrays() {
+		bases = append(bases, k.ParamPtr(array.name))
+	}
 	clip, record, count := k.ParamPtr("scale"), k.ParamPtr("record"), k.ParamU64("count")
+	var stream ptx.Reg
+	if d.Profile == "split" {
+		stream = k.ParamU32("stream")
+	}
 	k.WaitPrerequisites()
-	a := adamW{k: k}
 	a.constants(clip, record)
+	switch d.Profile {
+	case "split":
+		a.random(record, stream, count)
+	case "master":
+		a.first = k.Eq(k.Ld(fixed, ptx.F32, record.At(4*ir.RecordStep)), 1.0)
+	}
 	eight := k.MadWide(k.Read(ptx.CtaIDX), adamWThreads*adamWEights, k.Convert(ptx.U64, k.Read(ptx.TidX)))
 	for i := range adamWEights {
-		a.eight(k.Shl(k.Add(eight, adamWThreads*i), 3), count, n%8, w, grad, m1, m2)
+		a.eight(k.Shl(k.Add(eight, adamWThreads*i), 3), count, bases)
 	}
 	k.LaunchDependents()
 	k.Exit()
@@ -43,146 +105,252 @@ func emitAdamW(m *ptx.Module, n int) {
 
 // adamW holds what is the same for all weights.
 type adamW struct {
+	AdamWDesc
 	k                             *ptx.Kernel
 	scale                         ptx.Reg
 	beta1, beta2, gain1, gain2    ptx.Reg
-	keep, step, invSqrtBias2, eps ptx.Reg
+	keep, rate, invSqrtBias2, eps ptx.Reg
+	key, part                     ptx.Reg // split: of the random bits; the first weight's place in the parameter
+	first                         ptx.Reg // master: whether this is the first step
 }
 
 func (a *adamW) constants(clip, record ptx.Reg) {
 	k := a.k
-	field := func(i int) ptx.Reg { return k.Ld(ptx.Global, ptx.F32, record.At(4*i)) }
-	a.scale = k.Ld(ptx.Global, ptx.F32, clip.At(0))
+	field := func(i int) ptx.Reg { return k.Ld(fixed, ptx.F32, record.At(4*i)) }
+	a.scale = k.Ld(fixed, ptx.F32, clip.At(0))
 	a.beta1, a.beta2, a.gain1, a.gain2 = field(ir.RecordBeta1), field(ir.RecordBeta2), field(ir.RecordGain1), field(ir.RecordGain2)
 	lr := field(ir.RecordLR)
-	k.Comment("1 - lr decay, -lr/(1 - beta1^t), 1/sqrt(1 - beta2^t)")
-	a.keep = k.Fma(k.Neg(lr), field(ir.RecordDecay), 1.0)
-	a.step = k.Neg(k.Div(lr, field(ir.RecordBias1)))
+	k.Comment("1 - lr decay, lr/(1 - beta1^t), 1/sqrt(1 - beta2^t)")
+	a.keep = k.Sub(k.Const(ptx.F32, 1), k.Mul(lr, field(ir.RecordDecay)))
+	a.rate = k.Div(lr, field(ir.RecordBias1))
 	a.invSqrtBias2 = k.Rcp(k.Sqrt(field(ir.RecordBias2)))
 	a.eps = field(ir.RecordEps)
 }
 
-// eight updates the weights from first on, up to eight of count; rest is count modulo eight.
-func (a *adamW) eight(first, count ptx.Reg, rest int, bases ...ptx.Reg) {
+// random prepares the random bits; see the operation adamw_split.
+func (a *adamW) random(record, stream, count ptx.Reg) {
 	k := a.k
-	var places []ptx.Reg
-	for _, base := range bases {
-		places = append(places, k.Add(base, k.Shl(first, 1)))
+	number := func(i int) ptx.Reg { return k.Convert(ptx.U32, k.Ld(fixed, ptx.F32, record.At(4*i))) }
+	a.key = a.hash(k.Add(a.hash(k.Add(stream, number(ir.RecordSeed))), number(ir.RecordStep)))
+	a.part = k.Const(ptx.U32, 0)
+	if a.Sharded {
+		a.part = k.Mul(number(ir.RecordShard), k.Convert(ptx.U32, count))
 	}
-	written := []ptx.Reg{places[0], places[2], places[3]}
+}
+
+// hash is a bijection whose result depends evenly on every bit (Wellons, "Prospecting for Hash Functions", 2018: lowbias32).
+func (a *adamW) hash(x ptx.Reg) ptx.Reg {
+	k := a.k
+	x = k.Mul(k.Xor(x, k.Shr(x, 16)), 0x7FEB352D)
+	x = k.Mul(k.Xor(x, k.Shr(x, 15)), 0x846CA68B)
+	return k.Xor(x, k.Shr(x, 16))
+}
+
+// eight updates the weights from first on, up to eight of count.
+func (a *adamW) eight(first, count ptx.Reg, bases []ptx.Reg) {
+	k, arrays := a.k, a.arrays()
+	var places []ptx.Reg
+	for i, base := range bases {
+		places = append(places, k.Add(base, k.Shl(first, log2(arrays[i].form.elem().Bytes()))))
+	}
+	var place ptx.Reg // of the first in the whole parameter
+	if a.Profile == "split" {
+		place = k.Add(a.part, k.Convert(ptx.U32, first))
+	}
 	k.If(k.Le(k.Add(first, 8), count), func() {
-		var in [4][]ptx.Reg
-		for i, at := range places {
-			in[i] = k.LdVec(ptx.Stream, ptx.BF16x2, 4, at.At(0))
+		in := make([][]ptx.Reg, len(arrays))
+		for i, array := range arrays {
+			in[i] = a.load(array, places[i])
 		}
-		var out [3][]ptx.Reg
-		for j := range 4 {
-			var low, high [4]ptx.Reg
-			for i := range in {
-				low[i], high[i] = k.UnpackBF16(in[i][j])
+		out := make([][]ptx.Reg, len(arrays))
+		for j := range 8 {
+			var weight []ptx.Reg
+			for i := range arrays {
+				weight = append(weight, in[i][j])
 			}
-			x, y := a.weight(low), a.weight(high)
-			for i := range out {
-				out[i] = append(out[i], k.PackBF16(x[i], y[i]))
+			for i, x := range a.weight(weight, place, j) {
+				out[i] = append(out[i], x)
 			}
 		}
-		for i, at := range written {
-			k.St(ptx.Global, at.At(0), out[i]...)
+		for i, array := range arrays {
+			if array.written {
+				a.store(array.form, places[i], out[i])
+			}
 		}
 	})
-	if rest == 0 {
+	if a.Rest == 0 {
 		return
 	}
-	k.Comment("the last %d, by one thread", rest)
+	k.Comment("the last %d, by one thread", a.Rest)
 	k.If(k.And(k.Lt(first, count), k.Gt(k.Add(first, 8), count)), func() {
-		for i := range rest {
-			var in [4]ptx.Reg
-			for j, at := range places {
-				in[j] = k.Convert(ptx.F32, k.Ld(ptx.Global, ptx.BF16, at.At(2*i)))
+		for j := range a.Rest {
+			var weight []ptx.Reg
+			for i, array := range arrays {
+				weight = append(weight, a.loadOne(array, places[i].At(j*array.form.elem().Bytes())))
 			}
-			out := a.weight(in)
-			for j, at := range written {
-				k.St(ptx.Global, at.At(2*i), k.Convert(ptx.BF16, out[j]))
+			for i, x := range a.weight(weight, place, j) {
+				if array := arrays[i]; array.written {
+					k.St(ptx.Global, places[i].At(j*array.form.elem().Bytes()), a.half(array.form, x))
+				}
 			}
 		}
 	})
 }
 
-// weight updates one weight: from w, grad, m, v to w, m, v.
-func (a *adamW) weight(in [4]ptx.Reg) [3]ptx.Reg {
+// load reads eight numbers as float32, the lower halves as int32. The weights of profile master are read in the first
+// step only.
+func (a *adamW) load(array adamWArray, at ptx.Reg) (out []ptx.Reg) {
 	k := a.k
-	g := k.Mul(in[1], a.scale)
-	m := k.Fma(a.beta1, in[2], k.Mul(a.gain1, g))
-	v := k.Fma(a.beta2, in[3], k.Mul(k.Mul(a.gain2, g), g))
-	update := k.Div(m, k.Fma(k.Sqrt(v), a.invSqrtBias2, a.eps))
-	return [3]ptx.Reg{k.Fma(a.step, update, k.Mul(in[0], a.keep)), m, v}
-}
-
-// adamWSteps is the update of n weights whose arrays are these buffers.
-func adamWSteps(n int, w, grad, m, v, scale, record string) []Step {
-	return []Step{{
-		Launch: Launch{Entry: adamWName(n), Grid: ceil(n, 8*adamWThreads*adamWEights),
-			Args: []Arg{Place(w), Place(grad), Place(m), Place(v), Place(scale), Place(record), U64(n)}},
-		Emit: func(m *ptx.Module) { emitAdamW(m, n) },
-	}}
-}
-
-var adamWKernel = &Kernel{
-	Name: "adamw", Op: "adamw",
-	Covers: func(n *ir.Node) bool { return bfloat(n.In[:4]...) },
-	Shares: [][2]int{{0, 0}, {1, 2}, {2, 3}},
-	Steps: func(l *ir.Launch) []Step {
-		return adamWSteps(l.In[0].Type.Elements(), In(0), In(1), In(2), In(3), In(4), In(5))
-	},
-}
-
-var adamWFamily = Family{Name: "adamw", Cases: func() []Case {
-	return []Case{adamWCase(2501), adamWCase(5), adamWCase(8192), large(adamWCase(1 << 28))}
-}}
-
-// adamWRecord is a step record like that of the third step of a run.
-func adamWRecord(i int) float64 {
-	return map[int]float64{
-		ir.RecordLR: 0x1p-10, ir.RecordBeta1: 0.875, ir.RecordGain1: 0.125, ir.RecordBeta2: 0.96875, ir.RecordGain2: 0.03125,
-		ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.0625, ir.RecordBias1: 0.25, ir.RecordBias2: 0.0625,
-	}[i]
-}
-
-func adamWCase(n int) Case {
-	w, grad, m := normal(31, 1), normal(32, 1), normal(33, 0.1)
-	v := func(i int) float64 { return bf16(math.Abs(normal(34, 0.1)(i))) }
-	scale := func(int) float64 { return 0.75 }
-	const lr, keep = 0x1p-10, 1 - 0x1p-10*0.0625
-	moments := func(i int) (m1, m2 float64) {
-		g := 0.75 * grad(i)
-		return 0.875*m(i) + 0.125*g, 0.96875*v(i) + 0.03125*g*g
+	if array.form == whole {
+		return append(k.LdVec(ptx.Stream, ptx.F32, 4, at.At(0)), k.LdVec(ptx.Stream, ptx.F32, 4, at.At(16))...)
 	}
-	output := func(buffer string, want func(i int) (value, magnitude float64)) Output {
-		return Output{Buffer: buffer, Rel: bf16Rel, Acc: 0x1p-20, Why: "a rounding to bf16 (2^-8) of a few operations in float32 (2^-24 each)",
-			Want: func(i int) (float64, float64, bool) { value, magnitude := want(i); return value, magnitude, true }}
+	words := k.DeclareArray(ptx.B32, array.name, 4)
+	from := k
+	if a.unread(array) {
+		for _, w := range words {
+			k.Assign(w, 0)
+		}
+		from = k.When(a.first)
 	}
-	steps := adamWSteps(n, "w", "grad", "m", "v", "scale", "record")
-	return Case{
-		Name: fmt.Sprintf("%d", n),
-		Emit: func(m *ptx.Module) { emitAdamW(m, n) },
-		Buffers: []Buffer{{"w", ptx.BF16, n, w}, {"grad", ptx.BF16, n, grad}, {"m", ptx.BF16, n, m}, {"v", ptx.BF16, n, v},
-			{"scale", ptx.F32, 1, scale}, {"record", ptx.F32, ir.RecordLen, adamWRecord}},
-		Launches: []Launch{steps[0].Launch},
-		Outputs: []Output{
-			output("w", func(i int) (float64, float64) {
-				m1, m2 := moments(i)
-				step := lr / 0.25 * m1 / (math.Sqrt(m2)/0.25 + 0x1p-20)
-				return w(i)*keep - step, math.Abs(w(i)) + math.Abs(step)
-			}),
-			output("m", func(i int) (float64, float64) {
-				m1, _ := moments(i)
-				return m1, math.Abs(m(i)) + math.Abs(grad(i))
-			}),
-			output("v", func(i int) (float64, float64) {
-				_, m2 := moments(i)
-				return m2, m2
-			}),
+	from.LdInto(ptx.Stream, words, at.At(0))
+	for _, w := range words {
+		low, high := k.UnpackBF16(w)
+		if array.form == lower {
+			low, high = k.Shr(low.As(ptx.S32), 16), k.Shr(w.As(ptx.S32), 16)
+		}
+		out = append(out, low, high)
+	}
+	return out
+}
+
+// loadOne reads one number.
+func (a *adamW) loadOne(array adamWArray, at ptx.Addr) ptx.Reg {
+	k := a.k
+	switch {
+	case array.form == whole:
+		return k.Ld(ptx.Global, ptx.F32, at)
+	case array.form == lower:
+		return k.Convert(ptx.S32, k.Ld(ptx.Global, ptx.S16, at))
+	case a.unread(array):
+		x := k.Var(ptx.F32, array.name, 0.0)
+		k.If(a.first, func() { k.To(x).Convert(ptx.F32, k.Ld(ptx.Global, ptx.BF16, at)) })
+		return x
+	}
+	return k.Convert(ptx.F32, k.Ld(ptx.Global, ptx.BF16, at))
+}
+
+// unread tells whether only the first step reads an array.
+func (a *adamW) unread(array adamWArray) bool { return a.Profile == "master" && array.name == "w" }
+
+// store writes eight numbers.
+func (a *adamW) store(form adamWForm, at ptx.Reg, values []ptx.Reg) {
+	k := a.k
+	if form == whole {
+		k.St(ptx.Global, at.At(0), values[:4]...)
+		k.St(ptx.Global, at.At(16), values[4:]...)
+		return
+	}
+	var words []ptx.Reg
+	for j := 0; j < 8; j += 2 {
+		low, high := values[j], values[j+1]
+		switch form {
+		case nearest:
+			words = append(words, k.PackBF16(low, high).As(ptx.B32))
+		case upper:
+			words = append(words, k.Permute(low, high, 0x7632))
+		case lower:
+			words = append(words, k.Permute(low, high, 0x5410))
+		}
+	}
+	k.St(ptx.Global, at.At(0), words...)
+}
+
+// half is an element of an array.
+func (a *adamW) half(form adamWForm, x ptx.Reg) ptx.Reg {
+	switch form {
+	case nearest:
+		return a.k.Convert(ptx.BF16, x)
+	case upper:
+		return a.k.Split(ptx.B16, x)[1]
+	case lower:
+		return a.k.Split(ptx.B16, x)[0]
+	}
+	return x
+}
+
+// weight updates the j-th weight from place on: from the elements of all arrays to what becomes of them.
+func (a *adamW) weight(in []ptx.Reg, place ptx.Reg, j int) []ptx.Reg {
+	k := a.k
+	switch a.Profile {
+	case "split":
+		w := k.Add(in[0].As(ptx.U32), in[2].As(ptx.U32)).As(ptx.F32)
+		w, m, v := a.step(w, in[1], in[3], in[4])
+		bits := a.hash(k.Add(a.hash(k.Add(place, j)), a.key))
+		exact := a.number(w, w.As(ptx.U32))
+		return []ptx.Reg{k.Add(exact, 0x8000), in[1], exact,
+			a.number(m, k.Add(m.As(ptx.U32), k.And(bits, 0xFFFF))), a.number(v, k.Add(v.As(ptx.U32), k.Shr(bits, 16)))}
+	case "master":
+		w, m, v := a.step(k.Select(a.first, in[0], in[2]), in[1], in[3], in[4])
+		return []ptx.Reg{w, in[1], w, m, v}
+	}
+	w, m, v := a.step(in[0], in[1], in[2], in[3])
+	return []ptx.Reg{w, in[1], m, v}
+}
+
+// notANumber has upper half 0x7FC0, also where 0x8000 is added.
+const notANumber = 0x7FC00000
+
+// number is bits, or those of no number where x is none: adding to these could make one of them.
+func (a *adamW) number(x, bits ptx.Reg) ptx.Reg {
+	return a.k.Select(a.k.Eq(x, x), bits, a.k.Const(ptx.U32, notANumber))
+}
+
+// step is the arithmetic of a weight.
+func (a *adamW) step(w, grad, m, v ptx.Reg) (w1, m1, v1 ptx.Reg) {
+	k := a.k
+	g := k.Mul(grad, a.scale)
+	m1 = k.Add(k.Mul(a.beta1, m), k.Mul(a.gain1, g))
+	v1 = k.Add(k.Mul(a.beta2, v), k.Mul(k.Mul(a.gain2, g), g))
+	update := k.Div(m1, k.Add(k.Mul(k.Sqrt(v1), a.invSqrtBias2), a.eps))
+	return k.Sub(k.Mul(w, a.keep), k.Mul(a.rate, update)), m1, v1
+}
+
+// adamWStep is the update of n weights; arrays names their buffers.
+func adamWStep(d AdamWDesc, n int, arrays []string, scale, record string, stream uint32) Step {
+	d.Rest = n % 8
+	l := Launch{Entry: d.name(), Grid: ceil(n, 8*adamWThreads*adamWEights), Dependent: true}
+	for _, name := range arrays {
+		l.Args = append(l.Args, Place(name))
+	}
+	l.Args = append(l.Args, Place(scale), Place(record), U64(n))
+	if d.Profile == "split" {
+		l.Args = append(l.Args, Arg{Type: ptx.U32, Bits: uint64(stream), Differs: "stream"})
+	}
+	return Step{l, d.emit}
+}
+
+// adamWBy is the kernel of an operation.
+func adamWBy(op, profile string, shares [][2]int) *Kernel {
+	n := len(AdamWDesc{Profile: profile}.arrays())
+	return &Kernel{
+		Name: "adamw", Op: op, Shares: shares,
+		Covers: func(n *ir.Node) bool { return bfloat(n.In[:2]...) && n.In[0].Type.Elements() < 1<<32 },
+		Steps: func(l *ir.Launch) []Step {
+			d, stream := AdamWDesc{Profile: profile}, 0
+			if profile == "split" {
+				d.Sharded, stream = l.Attrs.Bool("sharded"), l.Attrs.Int("stream")
+			}
+			var arrays []string
+			for i := range n {
+				arrays = append(arrays, In(i))
+			}
+			return []Step{adamWStep(d, l.In[0].Type.Elements(), arrays, In(n), In(n+1), uint32(stream))}
 		},
-		Floor: Floor{Bytes: 14 * int64(n)},
 	}
 }
+
+var (
+	adamWKernel       = adamWBy("adamw", "bf16", [][2]int{{0, 0}, {1, 2}, {2, 3}})
+	adamWMasterKernel = adamWBy("adamw_master", "master", [][2]int{{0, 0}, {1, 2}, {2, 3}, {3, 4}})
+	adamWSplitKernel  = adamWBy("adamw_split", "split", [][2]int{{0, 0}, {1, 2}, {2, 3}, {3, 4}})
+)

@@ -50,6 +50,8 @@ type Arg struct {
 	Map    *Map   // nil: the place itself
 	Type   ptx.Type
 	Bits   uint64 // of a number, in the lower bits
+	// Differs names a number of type U32 that launches of one kind of layer have different ones of; "": they do not.
+	Differs string
 }
 
 // Map describes a tensor in a buffer to the copy engine, without an interleave and with zeros outside.

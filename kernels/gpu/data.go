@@ -14,7 +14,7 @@ import (
 // Buffer is a piece of global memory.
 type Buffer struct {
 	Name string
-	Elem ptx.Type // BF16, F32, F64 or S32
+	Elem ptx.Type // BF16, F32, F64, S16 or S32
 	Len  int      // elements
 	// At gives element i before the first launch; nil: nothing was ever written there, and nobody may read it. It is
 	// called by several goroutines.
@@ -59,6 +59,8 @@ func (b Buffer) Value(data []byte, i int) float64 {
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
 	case ptx.F64:
 		return math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+	case ptx.S16:
+		return float64(int16(binary.LittleEndian.Uint16(data[2*i:])))
 	case ptx.S32:
 		return float64(int32(binary.LittleEndian.Uint32(data[4*i:])))
 	}
@@ -83,6 +85,8 @@ func encode(t ptx.Type, v float64) uint64 {
 		return uint64(math.Float32bits(float32(v)))
 	case ptx.F64:
 		return math.Float64bits(v)
+	case ptx.S16:
+		return uint64(uint16(int16(v)))
 	case ptx.S32:
 		return uint64(uint32(int32(v)))
 	}

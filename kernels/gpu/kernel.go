@@ -24,7 +24,7 @@ type Kernel struct {
 	Workspace func(*ir.Node) int
 	// Steps returns the launches of a node, in the order of one stream. Arguments name its buffers as In, Out and Work
 	// do. What it depends on are the types, attributes and presence of operands, never offsets: launches of one kind of
-	// layer differ in places alone.
+	// layer differ in places, and in numbers that say so, alone.
 	Steps func(*ir.Launch) []Step
 }
 

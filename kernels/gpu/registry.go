@@ -35,6 +35,8 @@ var families = []Family{
 var kernels = []*Kernel{
 	accumulate,
 	adamWKernel,
+	adamWMasterKernel,
+	adamWSplitKernel,
 	add,
 	attention,
 	attentionGrad,

@@ -73,7 +73,9 @@ type profile struct {
 var (
 	float32s = profile{safetensors.F32, safetensors.F32, states(safetensors.F32, "exp_avg", "exp_avg_sq")}
 	// split keeps the lower halves of the weights as bits.
-	split = profile{safetensors.BF16, safetensors.BF16, append(states(safetensors.BF16, "exp_avg", "exp_avg_sq"), states("U16", "low")...)}
+	split = profile{safetensors.BF16, safetensors.BF16, append(states(safetensors.BF16, "exp_avg", "exp_avg_sq"), states("I16", "low_bits")...)}
+	// master keeps the weights in float32 as well.
+	master = profile{safetensors.BF16, safetensors.BF16, states(safetensors.F32, "master", "exp_avg", "exp_avg_sq")}
 )
 
 func states(d safetensors.DType, names ...string) []State {
@@ -362,6 +364,7 @@ func scramble(arenas [][]byte, params []Param, ranks, ep int) {
 func TestResumeIsExact(t *testing.T) {
 	t.Run("f32", func(t *testing.T) { resumeIsExact(t, float32s) })
 	t.Run("split", func(t *testing.T) { resumeIsExact(t, split) })
+	t.Run("master", func(t *testing.T) { resumeIsExact(t, master) })
 }
 
 func resumeIsExact(t *testing.T, f profile) {
@@ -421,7 +424,7 @@ func resumeIsExact(t *testing.T, f profile) {
 				t.Errorf("%s: %s differs on one rank", name, p.Name)
 			}
 		}
-		_, err = os.Stat(filepath.Join(dir, "training_state/master.safetensors"))
+		_, err = os.Stat(filepath.Join(dir, "training_state/weights.safetensors"))
 		if want := name == "sharded-bf16" && f.value == safetensors.F32; (err == nil) != want {
 			t.Errorf("%s: master values: %v", name, err)
 		}

@@ -15,9 +15,9 @@ import (
 // types that the program computes with: every state of the optimizer in files of its own name, and the exact values of
 // the weights that the checkpoint itself does not hold exactly.
 const (
-	stateDir   = "training_state"
-	stateFile  = "state.json"
-	masterBase = "master"
+	stateDir  = "training_state"
+	stateFile = "state.json"
+	valueBase = "weights"
 )
 
 // saved is a set of tensors of the training state.
@@ -53,7 +53,7 @@ func (c *Checkpoint) parts(list []tensor) []saved {
 		}
 	}
 	if rounded, _ := c.rounded(list); len(rounded) > 0 {
-		parts = append(parts, saved{masterBase, rounded, value})
+		parts = append(parts, saved{valueBase, rounded, value})
 	}
 	return parts
 }

@@ -16,7 +16,7 @@ const (
 	RecordAccumulate        // 0: the micro-batch overwrites the gradients; 1: it adds to them
 	RecordGain1             // 1 − β1, rounded from float64: float32 1 − 0.999 would be off by 1e-5
 	RecordGain2             // 1 − β2, likewise
-	RecordStep              // steps so far, this one included: a whole number below 2^24
+	RecordStep              // this step, counted from 1: a whole number below 2^24
 	RecordSeed              // whole number below 2^24 that stochastic rounding depends on
 	RecordShard             // the rank's coordinate among those that share the experts
 	RecordLen        = 16

@@ -145,7 +145,7 @@ type benchTimer struct {
 func (t *benchTimer) step() (loss, gradMS, updateMS float64, err error) {
 	synthesize(t.batch, t.engine.program.Manifest, t.seed, t.steps)
 	t.steps++
-	adam := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8}
+	adam := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8, seed: t.seed}
 	coef := t.engine.program.Manifest.AuxCoef
 	r := adam.record(t.steps, 1e-3, targetCount(t.batch), 1, coef)
 	begin := time.Now()

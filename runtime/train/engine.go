@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"runtime/debug"
 
 	"moegen/runtime/checkpoint"
@@ -93,7 +94,8 @@ func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64, err erro
 // update applies the gradients and returns their norm before clipping.
 func (e *engine) update(r record) (float64, error) {
 	for rank := range e.program.Manifest.Ranks {
-		if err := put(e, rank, e.program.Layout.Record, r[:]); err != nil {
+		own := r.of(rank, e.program.Manifest)
+		if err := put(e, rank, e.program.Layout.Record, own[:]); err != nil {
 			return 0, err
 		}
 	}
@@ -201,6 +203,7 @@ type optimizer struct {
 	beta1, beta2, eps float64
 	decay             float64 // decoupled, of every parameter
 	clip              float64 // largest global gradient norm; 0: no clipping
+	seed              uint64  // of stochastic rounding
 }
 
 // record returns the record of a step, counted from 1, with the learning rate lr, whose micro-batches have
@@ -219,6 +222,14 @@ func (o optimizer) record(step int, lr float64, targets, microBatches int, auxCo
 	r[host.RecordMaxNorm] = float32(o.clip)
 	r[host.RecordLossNorm] = float32(1 / float64(targets))
 	r[host.RecordAuxNorm] = float32(auxCoef / float64(microBatches))
+	r[host.RecordStep] = float32(min(step, 1<<24-1))
+	r[host.RecordSeed] = float32(rand.NewPCG(o.seed, 0).Uint64() >> 40)
+	return r
+}
+
+// of returns the record of a rank.
+func (r record) of(rank int, m Manifest) record {
+	r[host.RecordShard] = float32(rank % max(m.EP, 1))
 	return r
 }
 

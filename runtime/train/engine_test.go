@@ -15,12 +15,23 @@ func TestRecordOfAStep(t *testing.T) {
 		host.RecordLR: 2e-4, host.RecordBeta1: 0.9, host.RecordBeta2: 0.999, host.RecordEps: 1e-8, host.RecordDecay: 0.1,
 		host.RecordGain1: 0.1, host.RecordGain2: 0.001, // not float32(1) - float32(0.999), which is 1.3e-5 off
 		host.RecordBias1: 1 - 0.9*0.9*0.9, host.RecordBias2: 1 - 0.999*0.999*0.999,
-		host.RecordMaxNorm: 1, host.RecordLossNorm: 1e-3, host.RecordAuxNorm: 0.01 / 4,
+		host.RecordMaxNorm: 1, host.RecordLossNorm: 1e-3, host.RecordAuxNorm: 0.01 / 4, host.RecordStep: 3, host.RecordSeed: r[host.RecordSeed],
 	}
 	for i := range r {
 		// Constants are rounded once, what math.Pow and the differences give at most once more.
 		if math.Abs(float64(r[i]-want[i])) > 1.2e-7*math.Abs(float64(want[i])) {
 			t.Errorf("record[%d] is %g, want %g", i, r[i], want[i])
+		}
+	}
+	other := optimizer{seed: 1}.record(3, 2e-4, 1000, 4, 0.01)
+	for _, seed := range []float32{r[host.RecordSeed], other[host.RecordSeed]} {
+		if seed < 0 || seed >= 1<<24 || seed != float32(int(seed)) || other[host.RecordSeed] == r[host.RecordSeed] {
+			t.Errorf("seeds 0 and 1 are %g and %g in the record", r[host.RecordSeed], other[host.RecordSeed])
+		}
+	}
+	for rank, want := range []float32{0, 1, 0, 1} {
+		if own := r.of(rank, Manifest{Ranks: 4, EP: 2}); own[host.RecordShard] != want {
+			t.Errorf("rank %d of 4 has part %g of what two share", rank, own[host.RecordShard])
 		}
 	}
 	if r.accumulate(false) != r {

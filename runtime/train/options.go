@@ -51,7 +51,7 @@ func (o *options) groups() []group {
 	length := newGroup("Length and batch")
 	length.flags.IntVar(&o.steps, "steps", 0, "optimizer steps in all")
 	length.flags.IntVar(&o.accumulate, "accumulate", 1, "micro-batches a step")
-	length.flags.Uint64Var(&o.seed, "seed", 0, "seed of the order of the data")
+	length.flags.Uint64Var(&o.seed, "seed", 0, "seed of the order of the data and of stochastic rounding")
 
 	rate := newGroup("Learning rate")
 	rate.flags.Float64Var(&o.lr, "lr", 5e-5, "peak learning rate")
@@ -116,7 +116,7 @@ func (o *options) rates() schedule {
 }
 
 func (o *options) optimizer() optimizer {
-	return optimizer{beta1: o.beta1, beta2: o.beta2, eps: o.eps, decay: o.decay, clip: o.clip}
+	return optimizer{beta1: o.beta1, beta2: o.beta2, eps: o.eps, decay: o.decay, clip: o.clip, seed: o.seed}
 }
 
 // kept are the flags whose values a checkpoint carries along: all but the places.

@@ -110,7 +110,7 @@ func (c *probeCase) check(text []byte) error {
 
 // record returns the record of a step, counted from 1.
 func (c *probeCase) record(step int, b data.Batch) record {
-	o := optimizer{c.Optimizer.Betas[0], c.Optimizer.Betas[1], c.Optimizer.Eps, c.Optimizer.Decay, c.MaxNorm}
+	o := optimizer{beta1: c.Optimizer.Betas[0], beta2: c.Optimizer.Betas[1], eps: c.Optimizer.Eps, decay: c.Optimizer.Decay, clip: c.MaxNorm}
 	return o.record(step, c.Optimizer.LR, targetCount(b), 1, c.AuxCoef)
 }
 

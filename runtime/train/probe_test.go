@@ -146,7 +146,7 @@ func TestProbeIsTheReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, n := model.step(i+1, []data.Batch{b}, seq, aux, 0.01, optimizer{0.9, 0.99, 1e-8, 0.1, 0.5})
+		l, n := model.step(i+1, []data.Batch{b}, seq, aux, 0.01, optimizer{beta1: 0.9, beta2: 0.99, eps: 1e-8, decay: 0.1, clip: 0.5})
 		losses, norms = append(losses, l), append(norms, n)
 	}
 	// Sums of at most some hundred float32 terms, each within 6e-8 of the exact one: a few 1e-7. AdamW divides by

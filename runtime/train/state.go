@@ -30,12 +30,13 @@ type plan struct {
 	Ranks      int    `json:"gpus"`
 	EP         int    `json:"ep"`
 	DType      string `json:"dtype"`
+	Optimizer  string `json:"optimizer"`
 	Target     string `json:"target"`
 	Hash       string `json:"plan_hash"`
 }
 
 func planOf(m Manifest) plan {
-	return plan{m.Seq, m.MicroBatch, m.Ranks, m.EP, m.DType, m.Target, m.PlanHash}
+	return plan{m.Seq, m.MicroBatch, m.Ranks, m.EP, m.DType, m.Optimizer, m.Target, m.PlanHash}
 }
 
 // readState reads the state that a checkpoint folder was saved with.
@@ -66,6 +67,7 @@ func (s *state) match(m Manifest, dir string) error {
 		{"--gpus", was.Ranks, is.Ranks},
 		{"--ep", was.EP, is.EP},
 		{"--dtype", was.DType, is.DType},
+		{"--optimizer", was.Optimizer, is.Optimizer},
 		{"--target", was.Target, is.Target},
 		{"plan", was.Hash, is.Hash},
 	} {

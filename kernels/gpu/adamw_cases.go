@@ -1,0 +1,117 @@
+package gpu
+
+import (
+	"fmt"
+	"maps"
+	"math"
+
+	"moegen/ir"
+	"moegen/kernels/ptx"
+)
+
+var adamWFamily = Family{Name: "adamw", Cases: func() (cases []Case) {
+	for _, profile := range []string{"bf16", "split", "master"} {
+		d := AdamWDesc{Profile: profile}
+		cases = append(cases, adamWCase(d, 2501, 3), adamWCase(d, 5, 3), adamWCase(d, 8192, 3), large(adamWCase(d, 1<<28, 3)))
+	}
+	return append(cases, adamWCase(AdamWDesc{Profile: "split", Sharded: true}, 1003, 3), adamWCase(AdamWDesc{Profile: "master"}, 1003, 1))
+}}
+
+// adamWRecord is a step record; but for the moments' rates every number of it must be rounded.
+var adamWRecord = map[int]float64{
+	ir.RecordLR: 1e-3, ir.RecordBeta1: 0.875, ir.RecordGain1: 0.125, ir.RecordBeta2: 0.96875, ir.RecordGain2: 0.03125,
+	ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.1, ir.RecordBias1: 0.3, ir.RecordBias2: 0.07, ir.RecordSeed: 12345, ir.RecordShard: 3,
+}
+
+// adamWCase is a step of n weights, of which the operation's own Eval says what becomes of each.
+func adamWCase(d AdamWDesc, n, step int) Case {
+	const stream, clip = 0xDEADBEEF, 0.7
+	d.Rest = n % 8
+	record := maps.Clone(adamWRecord)
+	record[ir.RecordStep] = float64(step)
+	field := func(i int) float64 { return float64(float32(record[i])) }
+	low := func(i int) float64 { return float64(int16(mix(uint64(i) + 35))) }
+	fill := map[string]func(i int) float64{
+		"w": normal(31, 1), "grad": normal(32, 1), "m": normal(33, 0.1), "low": low,
+		"v": func(i int) float64 { return math.Abs(normal(34, 0.1)(i)) },
+		"exact": func(i int) float64 {
+			return float64(math.Float32frombits(math.Float32bits(float32(normal(31, 1)(i))) + uint32(int32(low(i)))))
+		},
+	}
+	c := Case{
+		Name: fmt.Sprintf("%s_%d_step%d", d.name(), n, step),
+		Emit: d.emit,
+		Buffers: []Buffer{{"scale", ptx.F32, 1, func(int) float64 { return float64(float32(clip)) }},
+			{"record", ptx.F32, ir.RecordLen, field}},
+	}
+	if step == 1 {
+		fill["exact"] = func(int) float64 { return math.NaN() } // of undefined content, if not zero
+	}
+	var names []string
+	for _, a := range d.arrays() {
+		names = append(names, a.name)
+		c.Buffers = append(c.Buffers, Buffer{a.name, a.form.elem(), n, fill[a.name]})
+		bytes := int64(a.form.elem().Bytes()) * int64(n)
+		if d.Profile != "master" || a.name != "w" {
+			c.Floor.Bytes += bytes
+		}
+		if a.written {
+			c.Floor.Bytes += bytes
+		}
+	}
+	s := adamWStep(d, n, names, "scale", "record", stream)
+	c.Launches = []Launch{s.Launch}
+	solve := d.truth(names, fill, field, float64(float32(clip)), stream, n)
+	result := 0
+	for _, a := range d.arrays() {
+		if !a.written {
+			continue
+		}
+		o := Output{Buffer: a.name, Why: "the operation is defined to the bit"}
+		if d.Profile == "bf16" {
+			o.Rel, o.Acc, o.Why = bf16Rel, 0x1p-20, "a rounding to bf16 (2^-8) of a few operations in float32 (2^-24 each)"
+		}
+		r := result
+		o.Want = func(i int) (float64, float64, bool) { return solve(i)[r], 4, true }
+		c.Outputs = append(c.Outputs, o)
+		result++
+	}
+	return c
+}
+
+// truth returns what becomes of a weight, by the operation's Eval on it alone.
+func (d AdamWDesc) truth(names []string, fill map[string]func(i int) float64, field func(i int) float64, clip float64, stream, n int) func(i int) []float64 {
+	op, ok := ir.LookupOp(map[string]string{"bf16": "adamw", "split": "adamw_split", "master": "adamw_master"}[d.Profile])
+	if !ok {
+		panic("BUG: no operation for profile " + d.Profile)
+	}
+	// Alone, a weight is its own part of the parameter.
+	node := &ir.Node{Op: op, Attrs: ir.Attrs{{Key: "stream", Value: stream}, {Key: "sharded", Value: true}}}
+	return rowCache(func(i int) []float64 {
+		tensor := func(values ...float64) *ir.Tensor {
+			return &ir.Tensor{Type: ir.Fixed(ir.F32, len(values)), Data: values}
+		}
+		var in, out []*ir.Tensor
+		for _, name := range names {
+			in = append(in, tensor(fill[name](i)))
+		}
+		record := make([]float64, ir.RecordLen)
+		for j := range record {
+			record[j] = field(j)
+		}
+		if place := i; d.Sharded {
+			record[ir.RecordShard] = float64(int(field(ir.RecordShard))*n + place)
+		} else {
+			record[ir.RecordShard] = float64(place)
+		}
+		var values []float64
+		for range op.Results {
+			out = append(out, tensor(0))
+		}
+		op.Eval(node, append(in, tensor(clip), tensor(record...)), out)
+		for _, t := range out {
+			values = append(values, t.Data[0])
+		}
+		return values
+	})
+}
