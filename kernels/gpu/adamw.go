@@ -201,8 +201,12 @@ func (a *adamW) eight(first, count ptx.Reg, bases []ptx.Reg) {
 // step only.
 func (a *adamW) load(array adamWArray, at ptx.Reg) (out []ptx.Reg) {
 	k := a.k
+	access := ptx.Stream
+	if array.written {
+		access = once
+	}
 	if array.form == whole {
-		return append(k.LdVec(ptx.Stream, ptx.F32, 4, at.At(0)), k.LdVec(ptx.Stream, ptx.F32, 4, at.At(16))...)
+		return append(k.LdVec(access, ptx.F32, 4, at.At(0)), k.LdVec(access, ptx.F32, 4, at.At(16))...)
 	}
 	words := k.DeclareArray(ptx.B32, array.name, 4)
 	from := k
@@ -212,7 +216,7 @@ func (a *adamW) load(array adamWArray, at ptx.Reg) (out []ptx.Reg) {
 		}
 		from = k.When(a.first)
 	}
-	from.LdInto(ptx.Stream, words, at.At(0))
+	from.LdInto(access, words, at.At(0))
 	for _, w := range words {
 		low, high := k.UnpackBF16(w)
 		if array.form == lower {
