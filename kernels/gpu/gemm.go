@@ -2,9 +2,11 @@ package gpu
 
 import (
 	"fmt"
+	"slices"
 
 	"moegen/kernels/ptx"
 	"moegen/kernels/tile"
+	"moegen/kernels/tuned"
 )
 
 // GEMM: C[M,N] = A·B in bf16 with float32 accumulation, in the three forms that a linear layer needs:
@@ -118,9 +120,10 @@ func (c GEMMConfig) reject() string {
 	return ""
 }
 
-// GEMMConfigs returns the candidates for a product, cheapest first, and why others are none.
+// GEMMConfigs returns the candidates for a product and why others are none: first the one that measurements chose, if there
+// are any of a product of as many tiles and slots, then the cheapest.
 func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
-	for _, block := range [][2]int{{128, 256}, {256, 128}, {128, 192}, {128, 128}, {128, 64}} {
+	for _, block := range [][2]int{{128, 128}, {128, 256}, {256, 128}, {128, 192}, {128, 64}} {
 		for _, cluster := range []int{2, 1} {
 			for _, split := range []int{1, 2, 3, 4} {
 				c := GEMMConfig{BlockM: block[0], BlockN: block[1], Cluster: cluster, Group: 8, Keep: 1, Split: split}
@@ -139,7 +142,21 @@ func GEMMConfigs(d GEMMDesc) (out []GEMMConfig, rejected []string) {
 		}
 	}
 	sortByCost(out, func(c GEMMConfig) int64 { return GEMMCost(d, c) })
+	if c, ok := d.measured(); ok {
+		out = append([]GEMMConfig{c}, slices.DeleteFunc(out, func(other GEMMConfig) bool { return other == c })...)
+	}
 	return out, rejected
+}
+
+// measured returns what was the quickest for a product of as many tiles and slots on an H100.
+func (d GEMMDesc) measured() (c GEMMConfig, ok bool) {
+	work := func(m, n, k int) [3]int { return [3]int{ceil(m, 128), ceil(n, 128), ceil(k, tile.Depth)} }
+	for _, p := range tuned.H100Products {
+		if p.Form == d.Form.String() && work(p.M, p.N, p.K) == work(d.M, d.N, d.K) {
+			return GEMMConfig{p.BlockM, p.BlockN, p.Stages, p.Cluster, p.Group, p.Keep, p.Split}, true
+		}
+	}
+	return GEMMConfig{}, false
 }
 
 // multiprocessors of an H100 SXM: what the split of work is planned for. The result does not depend on how many there are.
@@ -169,24 +186,26 @@ func (c GEMMConfig) workspace(d GEMMDesc) (flags, all int) {
 	return flags, flags + 4*n*c.BlockM/gemmConsumers*c.BlockN
 }
 
-// clearCost is the cycles of a small launch.
-const clearCost = 2500
+// clearCost is the cycles of a small launch; cacheRate the bytes a cycle that a multiprocessor gets from the second-level
+// cache when all ask at once.
+const clearCost, cacheRate = 2500, 48
 
 // GEMMCost estimates the cycles of a product: rounds of tiles over the multiprocessors, each slot as long as the larger of
 // its tensor-core time (4096 operations a cycle; wgmma with few columns is bound by 128 bytes a cycle of shared memory) and
-// its loads from the second-level cache (about 40 bytes a cycle when all ask at once), and the last tile's way out; parts
-// of a tile pass 4 bytes an element through that cache one after the other, behind a launch that clears their flags.
+// its loads, and the last tile's way out. In every round of parts of tiles each part waits for those before it, which pass
+// on their sums, 4 bytes an element there and back, behind a launch that clears their flags.
 func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
 	tilesM, tilesN, splitFrom := c.grid(d)
 	clusters := multiprocessors / c.Cluster
 	slots := int64(ceil(d.K, tile.Depth))
 	steps := slots * int64(ceil(splitFrom, clusters))
-	out := int64(ceil(splitFrom, clusters)+1) * int64(c.BlockM*c.BlockN*2/64)
+	slot, last := tileCost(c.BlockM, c.BlockN, c.Cluster)
+	out := int64(ceil(splitFrom, clusters)+1) * last
 	if rest := tilesM*tilesN - splitFrom; rest > 0 {
-		steps += int64(ceil(rest*c.Split, clusters)) * (slots + int64(c.Split) - 1) / int64(c.Split)
-		out += int64(c.Split-1)*int64(c.BlockM*c.BlockN*2*4/40) + clearCost
+		rounds := int64(ceil(rest*c.Split, clusters))
+		steps += rounds * (slots + int64(c.Split) - 1) / int64(c.Split)
+		out += rounds*int64((c.Split-1)*c.BlockM*c.BlockN*2*4/cacheRate) + clearCost
 	}
-	slot, _ := tileCost(c.BlockM, c.BlockN, c.Cluster)
 	return steps*slot + out
 }
 
@@ -194,7 +213,7 @@ func GEMMCost(d GEMMDesc, c GEMMConfig) int64 {
 func tileCost(blockM, blockN, cluster int) (slot, out int64) {
 	perWgmma := max(blockN/2, (2048+32*blockN)/128) // cycles of one wgmma alone on the multiprocessor
 	math := int64(tile.Steps * blockM / 64 * perWgmma)
-	load := int64((blockM + blockN/cluster) * tile.Depth * 2 / 40)
+	load := int64((blockM + blockN/cluster) * tile.Depth * 2 / cacheRate)
 	return max(math, load), int64(blockM * blockN * 2 / 64)
 }
 

@@ -355,7 +355,7 @@ func rmsNormGradCase(rows int, d RMSNormGradDesc, c RMSNormGradConfig, accumulat
 		Emit:    func(m *ptx.Module) { EmitRMSNormGrad(m, d, c); EmitRMSNormGradSum(m, d, c) },
 		Buffers: buffers,
 		Launches: []Launch{
-			{Entry: c.Name(d), Grid: c.Partials, Persistent: true, Args: append(args, Place("dx"), Place("partial"), U32(rows))},
+			{Entry: c.Name(d), Grid: c.Partials, Persistent: true, Dependent: true, Args: append(args, Place("dx"), Place("partial"), U32(rows))},
 			{Entry: c.SumName(d), Grid: c.SumGrid(d), Dependent: true, Args: sums},
 		},
 		Outputs: []Output{

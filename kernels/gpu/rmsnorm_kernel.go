@@ -9,16 +9,16 @@ var rmsNormKernel = &Kernel{
 	Name: "rmsnorm", Op: "rms_norm",
 	Covers: func(n *ir.Node) bool {
 		configs, _ := RMSNormConfigs(RMSNormDesc{n.In[0].Type.Dim(1)})
-		return len(configs) > 0 && bfloat(n.In...) && addressable(n.In[0])
+		written := n.In[1].Def != nil // w, perhaps by the launch in front
+		return len(configs) > 0 && bfloat(n.In...) && addressable(n.In[0]) && !written
 	},
 	Steps: func(l *ir.Launch) []Step {
 		rows, d := l.In[0].Type.Dim(0), RMSNormDesc{l.In[0].Type.Dim(1)}
 		configs, _ := RMSNormConfigs(d)
 		c := configs[0]
 		return []Step{{
-			Launch: Launch{Entry: c.Name(d), Grid: ceil(rows, c.Rows()), Dependent: true,
-				Args: []Arg{Place(In(0)), Place(In(1)), Place(Out(0)), Place(Out(1)), U32(rows), F32(l.Attrs.Float("eps"))}},
-			Emit: func(m *ptx.Module) { EmitRMSNorm(m, d, c) },
+			Launch: c.launch(d, rows, Place(In(0)), Place(In(1)), Place(Out(0)), Place(Out(1)), F32(l.Attrs.Float("eps"))),
+			Emit:   func(m *ptx.Module) { EmitRMSNorm(m, d, c) },
 		}}
 	},
 }
