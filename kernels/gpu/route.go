@@ -177,9 +177,9 @@ func (d RouteDesc) emitPlace(m *ptx.Module) {
 
 func (d RouteDesc) steps(idx, offsets, pairs, slots, work string) []Step {
 	return []Step{
-		{Launch{Entry: d.name("count"), Grid: d.blocks(), Args: []Arg{Place(idx), Place(work)}}, d.emitCount},
-		{Launch{Entry: d.name("scan"), Grid: 1, Args: []Arg{Place(work), Place(offsets)}}, d.emitScan},
-		{Launch{Entry: d.name("place"), Grid: d.blocks(), Args: []Arg{Place(idx), Place(work), Place(pairs), Place(slots)}}, d.emitPlace},
+		{Launch{Entry: d.name("count"), Grid: d.blocks(), Dependent: true, Args: []Arg{Place(idx), Place(work)}}, d.emitCount},
+		{Launch{Entry: d.name("scan"), Grid: 1, Dependent: true, Args: []Arg{Place(work), Place(offsets)}}, d.emitScan},
+		{Launch{Entry: d.name("place"), Grid: d.blocks(), Dependent: true, Args: []Arg{Place(idx), Place(work), Place(pairs), Place(slots)}}, d.emitPlace},
 	}
 }
 

@@ -235,12 +235,12 @@ func EmitRouterGrad(m *ptx.Module, d RouterDesc) {
 }
 
 func routerSteps(d RouterDesc, tokens int, logits, idx, w string) []Step {
-	return []Step{{Launch{Entry: d.name("router"), Grid: ceil(tokens, routerWarps),
+	return []Step{{Launch{Entry: d.name("router"), Grid: ceil(tokens, routerWarps), Dependent: true,
 		Args: []Arg{Place(logits), Place(idx), Place(w), U32(tokens)}}, func(m *ptx.Module) { EmitRouter(m, d) }}}
 }
 
 func routerGradSteps(d RouterDesc, tokens int, dw, logits, idx, dlogits string) []Step {
-	return []Step{{Launch{Entry: d.name("router_grad"), Grid: ceil(tokens, routerWarps),
+	return []Step{{Launch{Entry: d.name("router_grad"), Grid: ceil(tokens, routerWarps), Dependent: true,
 		Args: []Arg{Place(dw), Place(logits), Place(idx), Place(dlogits), U32(tokens)}}, func(m *ptx.Module) { EmitRouterGrad(m, d) }}}
 }
 

@@ -140,9 +140,9 @@ func sumSquaresSteps(n int, x, before, parts, y string) []Step {
 		args = []Arg{Place(parts), Place(before), Place(y)}
 	}
 	return []Step{
-		{Launch{Entry: c.Name(n), Grid: c.Parts, Args: []Arg{Place(x), Place(parts), U64(n)}},
+		{Launch{Entry: c.Name(n), Grid: c.Parts, Dependent: true, Args: []Arg{Place(x), Place(parts), U64(n)}},
 			func(m *ptx.Module) { EmitSumSquares(m, c, n) }},
-		{Launch{Entry: c.SumName(before != ""), Grid: 1, Args: args},
+		{Launch{Entry: c.SumName(before != ""), Grid: 1, Dependent: true, Args: args},
 			func(m *ptx.Module) { emitSumSquaresParts(m, c, before != "") }},
 	}
 }
@@ -198,7 +198,7 @@ var clipScale = &Kernel{
 		for i := range l.In[1:] {
 			args = append(args, Place(In(1+i)))
 		}
-		return []Step{{Launch{Entry: clipScaleName(len(l.In) - 1), Grid: 1, Args: args},
+		return []Step{{Launch{Entry: clipScaleName(len(l.In) - 1), Grid: 1, Dependent: true, Args: args},
 			func(m *ptx.Module) { emitClipScale(m, len(l.In)-1) }}}
 	},
 }

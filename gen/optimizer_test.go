@@ -1,0 +1,73 @@
+package gen
+
+import (
+	"strings"
+	"testing"
+
+	"moegen/ir"
+)
+
+// What AdamW keeps follows from the optimizer; random bits are a parameter's own, and on several ranks an expert's weight has
+// those of its place in the whole parameter.
+func TestOptimizers(t *testing.T) {
+	for _, c := range []struct {
+		optimizer, op string
+		keeps         string // of the final norm's weight
+	}{
+		{"", "adamw_split", "i16 bf16 bf16"}, {"split", "adamw_split", "i16 bf16 bf16"},
+		{"bf16", "adamw", "bf16 bf16"}, {"f32", "adamw_master", "f32 f32 f32"},
+	} {
+		req := toyRequest(t, 2, RecomputeNone)
+		req.Target, req.DType, req.Optimizer = "h100", "bf16", c.optimizer
+		var update *ir.Graph
+		_, err := Plan(req, func(d Dump) {
+			if d.Path != "02_shard/update.txt" {
+				return
+			}
+			g, err := ir.Parse(d.Text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			update = g
+		})
+		if update == nil {
+			t.Fatalf("%s: no program was made: %v", c.optimizer, err)
+		}
+		streams := map[int]string{}
+		for _, n := range update.Nodes {
+			if !strings.HasPrefix(n.Op.Name, "adamw") {
+				continue
+			}
+			weight := n.In[0]
+			if n.Op.Name != c.op {
+				t.Fatalf("%s: %s is updated by %s, not by %s", c.optimizer, weight.Name, n.Op.Name, c.op)
+			}
+			var keeps []string
+			for _, v := range n.In[2 : len(n.In)-2] {
+				keeps = append(keeps, v.Type.DType.String())
+				if v.Role != ir.State {
+					t.Errorf("%s is no optimizer state", v.Name)
+				}
+			}
+			if got := strings.Join(keeps, " "); got != c.keeps {
+				t.Errorf("%s: %s has %s beside it, not %s", c.optimizer, weight.Name, got, c.keeps)
+			}
+			if c.op != "adamw_split" {
+				continue
+			}
+			if s := n.Attrs.Int("stream"); streams[s] != "" {
+				t.Errorf("%s and %s have the same random bits", weight.Name, streams[s])
+			} else {
+				streams[s] = weight.Name
+			}
+			if n.Attrs.Bool("sharded") != weight.Param.Sharded {
+				t.Errorf("%s: sharded is %v", weight.Name, n.Attrs.Bool("sharded"))
+			}
+		}
+	}
+	req := toyRequest(t, 1, RecomputeNone)
+	req.Optimizer = "split"
+	if _, err := Plan(req, nil); err == nil || err.Error() != `target cpu has no optimizer "split"; use f32` {
+		t.Error(err)
+	}
+}
