@@ -191,12 +191,9 @@ func (r *Result) assemble(text string, tools []ptxas.Tool) *Failure {
 		}
 		for _, k := range report.Kernels {
 			r.Assembly = append(r.Assembly, Assembly{tool.Release, k.Name, k.Registers, k.Spills, report.Notes})
-			if k.Spills > 0 {
-				return &Failure{Check: Assembler, Message: fmt.Sprintf("ptxas %s spills %d bytes of %s", tool.Release, k.Spills, k.Name)}
-			}
 		}
-		if len(report.Notes) > 0 {
-			return &Failure{Check: Assembler, Message: fmt.Sprintf("ptxas %s: %s", tool.Release, report.Notes[0])}
+		if fault := report.Fault(); fault != "" {
+			return &Failure{Check: Assembler, Message: fmt.Sprintf("ptxas %s: %s", tool.Release, fault)}
 		}
 	}
 	return nil

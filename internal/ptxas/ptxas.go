@@ -1,5 +1,5 @@
-// Package ptxas runs NVIDIA's assembler where one is installed, and says what it made of a module: registers, spills,
-// and whether it gave up what the text asks for. It is a check; nothing that moegen builds depends on it.
+// Package ptxas runs NVIDIA's assembler where one is installed: it makes machine code of a module, and says what became
+// of the module's kernels: registers, spills, and whether it gave up what the text asks for.
 package ptxas
 
 import (
@@ -24,7 +24,8 @@ type Tool struct {
 // ErrNone says that no assembler was found; its text says where Find looked.
 var ErrNone = errors.New("no ptxas: neither MOEGEN_PTXAS nor TRITON_PTXAS_PATH names one, and none is in CUDA_HOME/bin, CUDA_PATH/bin, PATH or /usr/local/cuda*/bin (the wheels nvidia-cuda-nvcc and nvidia-cuda-nvcc-cu12 contain one)")
 
-// Find returns the assembler of this machine. MOEGEN_PTXAS may name several, as a list of paths.
+// Find returns the assembler of this machine. MOEGEN_PTXAS may name several, as a list of paths; each must be usable. Of
+// those that are only found, the first usable one is taken.
 func Find() ([]Tool, error) {
 	if list := os.Getenv("MOEGEN_PTXAS"); list != "" {
 		var tools []Tool
@@ -51,16 +52,18 @@ func Find() ([]Tool, error) {
 	}
 	installed, _ := filepath.Glob("/usr/local/cuda*/bin/ptxas")
 	sort.Sort(sort.Reverse(sort.StringSlice(installed)))
+	none := ErrNone
 	for _, path := range append(candidates, installed...) {
-		if _, err := os.Stat(path); err == nil {
-			t, err := Open(path)
-			if err != nil {
-				return nil, err
-			}
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		t, err := Open(path)
+		if err == nil {
 			return []Tool{t}, nil
 		}
+		none = fmt.Errorf("%w; not usable: %w", none, err)
 	}
-	return nil, ErrNone
+	return nil, none
 }
 
 var release = regexp.MustCompile(`release (\d+)\.(\d+)`)
@@ -103,7 +106,8 @@ var (
 	noteOf = regexp.MustCompile(`C75\d\d|C76\d\d|(?i)serializ|ignored|warning`)
 )
 
-// Assemble translates a module for sm_90a. An error carries the assembler's words.
+// Assemble translates a module for sm_90a. An error carries the assembler's words. The same text gives the same machine
+// code: so it is left to one thread, since options, of which a number of threads is one, are noted in what it makes.
 func (t Tool) Assemble(text string) (Report, error) {
 	dir, err := os.MkdirTemp("", "ptxas")
 	if err != nil {
@@ -123,6 +127,20 @@ func (t Tool) Assemble(text string) (Report, error) {
 	r := parse(strings.ReplaceAll(log.String(), in, "module.ptx"))
 	r.Cubin, err = os.ReadFile(out)
 	return r, err
+}
+
+// Fault says what is wrong with the first kernel that spills registers, or else which request of the text was ignored; ""
+// if nothing is.
+func (r Report) Fault() string {
+	for _, k := range r.Kernels {
+		if k.Spills > 0 {
+			return fmt.Sprintf("kernel %s spills %d bytes of registers", k.Name, k.Spills)
+		}
+	}
+	if len(r.Notes) > 0 {
+		return r.Notes[0]
+	}
+	return ""
 }
 
 func parse(log string) Report {

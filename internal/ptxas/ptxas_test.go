@@ -2,6 +2,8 @@ package ptxas
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +30,55 @@ func TestParse(t *testing.T) {
 	}
 	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "C7515") {
 		t.Errorf("notes %q", r.Notes)
+	}
+	if got := r.Fault(); got != "kernel a spills 12 bytes of registers" {
+		t.Errorf("fault %q", got)
+	}
+	if got := (Report{Kernels: r.Kernels[1:], Notes: r.Notes}).Fault(); got != r.Notes[0] {
+		t.Errorf("fault %q", got)
+	}
+	if got := (Report{Kernels: r.Kernels[1:]}).Fault(); got != "" {
+		t.Errorf("fault %q of a kernel without", got)
+	}
+}
+
+// fake writes a program that prints a version.
+func fake(t *testing.T, path, version string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho '"+version+"'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What is named must be usable; of what is found, what is too old is passed over.
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	old := fake(t, filepath.Join(dir, "old/bin/ptxas"), "ptxas: release 11.8, V11.8.89")
+	new := fake(t, filepath.Join(dir, "new/bin/ptxas"), "ptxas: release 13.0, V13.0.88")
+	t.Setenv("TRITON_PTXAS_PATH", "")
+	t.Setenv("CUDA_PATH", filepath.Join(dir, "nothing"))
+
+	t.Setenv("MOEGEN_PTXAS", new+string(filepath.ListSeparator)+old)
+	if _, err := Find(); err == nil || errors.Is(err, ErrNone) || !strings.Contains(err.Error(), old+" is of release 11.8") {
+		t.Errorf("named, one of them old: %v", err)
+	}
+	t.Setenv("MOEGEN_PTXAS", "")
+	t.Setenv("CUDA_HOME", filepath.Dir(filepath.Dir(old)))
+	t.Setenv("PATH", filepath.Dir(new))
+	tools, err := Find()
+	if err != nil || !slices.Equal(tools, []Tool{{new, "13.0"}}) {
+		t.Errorf("%v, %v; want the new one behind the old one", tools, err)
+	}
+	if installed, _ := filepath.Glob("/usr/local/cuda*/bin/ptxas"); installed != nil {
+		return
+	}
+	t.Setenv("PATH", dir)
+	if _, err := Find(); !errors.Is(err, ErrNone) || !strings.HasSuffix(err.Error(), "; not usable: "+old+" is of release 11.8; kernels for sm_90a in PTX 8.1 need 12.1") {
+		t.Errorf("only an old one: %v", err)
 	}
 }
 
