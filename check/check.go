@@ -132,16 +132,24 @@ type Options struct {
 }
 
 // Run checks a case in the simulator. text replaces the text that the case emits, "" keeps it.
-func Run(item Item, text string, o Options) *Result {
-	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "sim", Floor: item.Case.Floor.Bytes}
-	p, failure := build(item, text)
-	if failure == nil {
-		_, failure = r.simulate(p, o.Seeds, o.config)
+func Run(item Item, text string, o Options) *Result { return RunRanks([]Item{item}, text, o) }
+
+// RunRanks is Run for ranks that run the same launches at the same time, each on a GPU that reaches the memory of the others.
+// The items are of one case but for the contents of buffers and outputs. The addresses in buffer gpu.World are filled in.
+func RunRanks(items []Item, text string, o Options) *Result {
+	r := &Result{Kernel: items[0].Kernel, Case: items[0].Case.Name, Device: "sim", Floor: items[0].Case.Floor.Bytes}
+	var ranks []*program
+	for _, item := range items {
+		p, failure := build(item, text)
+		if failure != nil {
+			r.Failure = failure
+			return r
+		}
+		ranks = append(ranks, p)
 	}
-	if failure == nil {
-		failure = r.assemble(p.text, o.Assembler)
+	if _, r.Failure = r.simulate(ranks, o.Seeds, o.config); r.Failure == nil {
+		r.Failure = r.assemble(ranks[0].text, o.Assembler)
 	}
-	r.Failure = failure
 	return r
 }
 

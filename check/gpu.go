@@ -76,9 +76,12 @@ func (r *gpuRun) prepare(item Item, text string, o Options) {
 		return
 	}
 	if !item.Case.Large {
-		if r.simulated, r.Failure = r.simulate(r.program, o.Seeds, o.config); r.Failure != nil {
+		simulated, failure := r.simulate([]*program{r.program}, o.Seeds, o.config)
+		if failure != nil {
+			r.Failure = failure
 			return
 		}
+		r.simulated = simulated[0]
 	}
 	r.Failure = r.assemble(r.program.text, o.Assembler)
 }

@@ -193,7 +193,7 @@ func TestMutants(t *testing.T) {
 				t.Fatal(err)
 			}
 			blind := &program{item.Case, text, grids}
-			if _, failure := new(Result).simulate(blind, 1, sim.Config{Off: sim.CheckRace | sim.CheckUndefined | sim.CheckExit}); failure != nil {
+			if _, failure := new(Result).simulate([]*program{blind}, 1, sim.Config{Off: sim.CheckRace | sim.CheckUndefined | sim.CheckExit}); failure != nil {
 				t.Errorf("without the checkers: %+v", failure)
 			}
 		})

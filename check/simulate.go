@@ -1,100 +1,173 @@
 package check
 
 import (
+	"encoding/binary"
 	"fmt"
 
+	"moegen/kernels/gpu"
 	"moegen/runtime/driver"
 	"moegen/runtime/sim"
 )
 
-// simulate runs the case under schedules 0 to seeds-1 and stops at the first failure. The number of blocks of persistent
-// kernels differs between them: outputs must have the same bits all the same. It returns what the buffers held. config
-// is the simulator's but for the schedule.
-func (r *Result) simulate(p *program, seeds int, config sim.Config) (memory, *Failure) {
-	module, err := sim.Parse(p.text)
+// simulate runs the case under schedules 0 to seeds-1 and stops at the first failure: on one GPU for each of the ranks, which
+// differ in what their buffers hold, all at the same time. The number of blocks of persistent kernels differs between
+// schedules: outputs must have the same bits all the same. It returns what the buffers of each rank held. config is the simulator's
+// but for the schedule.
+func (r *Result) simulate(ranks []*program, seeds int, config sim.Config) ([]memory, *Failure) {
+	module, err := sim.Parse(ranks[0].text)
 	if err != nil {
 		return nil, finding(err, 0)
 	}
-	var first memory
+	var first []memory
 	for i := range seeds {
 		seed := uint64(i)
-		config.Seed = seed
-		run := &simulation{program: p, Machine: sim.New(config), base: map[string]uint64{}}
-		before, after, err := run.do(module, seed)
+		config.Seed, config.GPUs = seed, len(ranks)
+		before, after, counters, err := simulateOnce(ranks, module, config)
 		r.Schedules++
 		if err != nil {
 			return nil, finding(err, seed)
 		}
 		if first == nil {
 			first = after
-			r.Sum = p.sum(after)
-			r.count(run.counters)
-			var failure *Failure
-			if r.Worst, failure = p.compare(before, after); failure != nil {
-				failure.Simulated = true
-				return nil, failure
+			r.count(counters)
+		}
+		for rank, p := range ranks {
+			if i == 0 {
+				if failure := r.judge(p, before[rank], after[rank]); failure != nil {
+					return nil, failure
+				}
+			} else if where := p.differ(first[rank], after[rank]); where != "" {
+				return nil, &Failure{Check: Schedule, Message: where + " under schedules 0 and this", Seed: seed, Simulated: true}
 			}
-		} else if where := p.differ(first, after); where != "" {
-			return nil, &Failure{Check: Schedule, Message: where + " under schedules 0 and this", Seed: seed, Simulated: true}
 		}
 	}
 	return first, nil
 }
 
-// A simulation is one run on a fresh machine.
+// judge holds a rank's outputs against the truth, and keeps the worst of all ranks.
+func (r *Result) judge(p *program, before, after memory) *Failure {
+	r.Sum += p.sum(after)
+	worst, failure := p.compare(before, after)
+	if r.Worst == nil || worst != nil && worst.Miss > r.Worst.Miss {
+		r.Worst = worst
+	}
+	if failure != nil {
+		failure.Simulated = true
+	}
+	return failure
+}
+
+// simulateOnce runs the launches of all ranks on a fresh machine and returns what the buffers held before and after.
+func simulateOnce(ranks []*program, module *sim.Module, config sim.Config) (before, after []memory, counters []sim.Counters, err error) {
+	m := sim.New(config)
+	var runs []*simulation
+	for rank, p := range ranks {
+		s := &simulation{program: p, Machine: m, gpu: rank, base: map[string]uint64{}}
+		runs = append(runs, s)
+		if err := s.place(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if err := introduce(runs); err != nil {
+		return nil, nil, nil, err
+	}
+	if before, err = readAll(runs); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, s := range runs {
+		if err := s.start(module, config.Seed); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if err := m.Sync(); err != nil {
+		return nil, nil, nil, err
+	}
+	if after, err = readAll(runs); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, s := range runs {
+		for _, w := range s.works {
+			counters = append(counters, w.Counters())
+		}
+		if err := s.defined(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return before, after, counters, nil
+}
+
+// introduce tells ranks where the others are: their buffers lie equally far from the first one. A rank alone knows it, or needs not.
+func introduce(runs []*simulation) error {
+	if _, several := runs[0].base[gpu.World]; !several || len(runs) == 1 {
+		return nil
+	}
+	var table []byte
+	for _, s := range runs {
+		table = binary.LittleEndian.AppendUint64(table, s.base[s.Buffers[0].Name])
+	}
+	for _, s := range runs {
+		for _, peer := range runs {
+			if peer.gpu == s.gpu {
+				continue
+			}
+			if err := s.EnablePeer(s.gpu, peer.gpu); err != nil {
+				return err
+			}
+		}
+		if err := s.Write(s.base[gpu.World], table); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A simulation is one rank's run on a machine.
 type simulation struct {
 	*program
 	*sim.Machine
-	base     map[string]uint64
-	counters []sim.Counters
+	gpu   int
+	base  map[string]uint64
+	works []*sim.Work
 }
 
-// do runs the launches and returns what the buffers held before and after.
-func (s *simulation) do(module *sim.Module, seed uint64) (before, after memory, err error) {
+// place puts the buffers into the memory of the rank's GPU.
+func (s *simulation) place() error {
 	for _, b := range s.Buffers {
-		address, err := s.Alloc(0, int64(b.Len*b.Elem.Bytes()))
+		address, err := s.Alloc(s.gpu, int64(b.Len*b.Elem.Bytes()))
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		s.base[b.Name] = address
 		s.Label(address, b.Name)
 		if data := b.Bytes(); data != nil {
 			if err := s.Write(address, data); err != nil {
-				return nil, nil, err
+				return err
 			}
 		}
 	}
-	if before, err = s.read(); err != nil {
-		return nil, nil, err
-	}
-	loaded, err := s.Load(0, module)
+	return nil
+}
+
+// start starts the launches, one after the other.
+func (s *simulation) start(module *sim.Module, seed uint64) error {
+	loaded, err := s.Load(s.gpu, module)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	var works []*sim.Work
 	for _, g := range s.grids {
 		params, err := s.params(g, func(buffer string) uint64 { return s.base[buffer] }, encodeTensor)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		w, err := s.Start(sim.Launch{Program: loaded, Entry: g.Entry, Grid: [3]int{blocks(g, residents(seed)), 1, 1},
 			Block: [3]int{g.Threads, 1, 1}, Cluster: [3]int{g.Cluster, 1, 1}, SharedBytes: g.Shared, Params: params,
-			Programmatic: g.Dependent && len(works) > 0}, works[max(0, len(works)-1):]...)
+			Programmatic: g.Dependent && len(s.works) > 0}, s.works[max(0, len(s.works)-1):]...)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		works = append(works, w)
+		s.works = append(s.works, w)
 	}
-	if err := s.Sync(); err != nil {
-		return nil, nil, err
-	}
-	for _, w := range works {
-		s.counters = append(s.counters, w.Counters())
-	}
-	if after, err = s.read(); err != nil {
-		return nil, nil, err
-	}
-	return before, after, s.defined()
+	return nil
 }
 
 // residents is how many blocks of a persistent kernel run in a schedule: few, so that each has several tiles, or many.
@@ -113,6 +186,17 @@ func encodeTensor(t *driver.Tensor) (driver.TensorMap, error) {
 		m.Swizzle++
 	}
 	return m.Encode()
+}
+
+func readAll(runs []*simulation) (out []memory, err error) {
+	for _, s := range runs {
+		m, err := s.read()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 func (s *simulation) read() (memory, error) {

@@ -66,6 +66,7 @@ func shardGraph(g *ir.Graph, ranks int) *ir.Graph {
 		return t
 	}
 	routes := map[*ir.Value]*exchange{} // by the old offsets
+	all := ir.Attrs{{Key: "ranks", Value: ranks}}
 	h := ir.Rewrite(g, g.Name, local, func(r *ir.Rewriter, n *ir.Node) {
 		switch side, crosses := tokenSide[n.Op.Name]; {
 		case n.Op.Name == "route":
@@ -73,20 +74,20 @@ func shardGraph(g *ir.Graph, ranks int) *ir.Graph {
 		case crosses:
 			cross(r, n, routes[n.In[side.offsets]], side.in, side.out)
 		case n.Op.Name == "aux_loss":
-			r.Set(n.In[0], r.Op(op("all_reduce"), n.In[0].Name+".all", nil, r.Get(n.In[0]))[0])
+			r.Set(n.In[0], r.Op(op("all_reduce"), n.In[0].Name+".all", all, r.Get(n.In[0]))[0])
 			r.Emit(n, n.Op, n.Attrs.With("rows", n.Attrs.Float("rows")*float64(ranks)), r.GetAll(n.In)...)
 		case n.Op.Name == "aux_loss_grad":
 			r.Emit(n, n.Op, n.Attrs.With("rows", n.Attrs.Float("rows")*float64(ranks)), r.GetAll(n.In)...)
 		case n.Op.Name == "sum_squares" && !n.In[0].Param.Expert:
 			grad := r.Get(n.In[0])
-			sum := r.Op(op("all_reduce"), n.In[0].Name+".all", nil, grad)[0]
+			sum := r.Op(op("all_reduce"), n.In[0].Name+".all", all, grad)[0]
 			r.Write(grad, sum)
 			r.Set(n.In[0], sum)
 			r.Copy(n)
 		case n.Op.Name == "clip_scale":
 			for _, v := range n.In[1:] {
 				if v.Def.In[0].Param.Expert {
-					r.Set(v, r.Op(op("all_reduce"), v.Name+".all", nil, r.Get(v))[0])
+					r.Set(v, r.Op(op("all_reduce"), v.Name+".all", all, r.Get(v))[0])
 				}
 			}
 			r.Copy(n)

@@ -8,8 +8,12 @@ var allReduce = &Op{
 	Name:     "all_reduce",
 	Operands: []string{"x"},
 	Results:  []string{"y"},
+	Attrs:    Attrs{{"ranks", 0}},
 	Infer: func(n *Node) ([]Type, error) {
 		t := n.In[0].Type
+		if ranks := n.Attrs.Int("ranks"); ranks < 1 {
+			return nil, fmt.Errorf("%d ranks", ranks)
+		}
 		if t.DType == I32 {
 			return nil, fmt.Errorf("operand x has type %s, want floats", t)
 		}

@@ -160,7 +160,8 @@ input x f32[5 5]
 		{"y = cross_entropy(f, m, record)", "operand targets has type i32[4 2], want i32[4]"},
 		{"y = linear_cross_entropy_eval(f, x, i, record)", "operand w has type f32[5 5], want 6 columns"},
 		{"y = slice_rows(f, one) {rows=0}", "result y would have type f32[0 6]"},
-		{"y = all_reduce(i)", "operand x has type i32[4], want floats"},
+		{"y = all_reduce(i) {ranks=2}", "operand x has type i32[4], want floats"},
+		{"y = all_reduce(f) {ranks=0}", "0 ranks"},
 		{"y, z, u, t = dispatch_plan(m) {experts=5, ranks=2}", "5 experts on 2 ranks for idx of type i32[4 2]"},
 		{"y = dispatch(f, i, one, m)", "operand source has type i32[4], position i32[4 2]"},
 		{"y = dispatch(x, bi, one, m)", "operand source has type i32[<=4~2], position i32[4 2]"},
@@ -203,7 +204,7 @@ summed = grouped_linear_unpermute(xr, we, offsets, slots, _, _, received)
 dx = grouped_linear_dgrad_unpermute(grouped, we, offsets, slots, _, received)
 emb = embedding(tokens, w) {padding=-1}
 sent = dispatch(x, source, received, position)
-sum = all_reduce(x)
+sum = all_reduce(x) {ranks=4}
 `)
 	if err != nil {
 		t.Fatal(err)

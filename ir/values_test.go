@@ -122,8 +122,8 @@ y = combine(xs, position, source, received, _)
 graph g ranks 3
 input x f32[2]
 input s f64[1]
-y = all_reduce(x)
-z = all_reduce(s)
+y = all_reduce(x) {ranks=3}
+z = all_reduce(s) {ranks=3}
 `,
 			[]byName{{"x": {1, 2}, "s": {0.5}}, {"x": {10, 20}, "s": {1}}, {"x": {100, 200}, "s": {2}}},
 			[]byName{{"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}},

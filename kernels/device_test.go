@@ -259,18 +259,40 @@ var elems = map[ir.DType]ptx.Type{ir.F32: ptx.F32, ir.F64: ptx.F64, ir.I32: ptx.
 
 // run returns the case of a kernel's launches on the node, with results in the places of operands as shared says.
 func (o deviceOp) run(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]int) gpu.Case {
+	in, want := c.tensors(), results(n)
+	n.Op.Eval(n, in, want)
+	measure := o.magnitude
+	if measure == nil {
+		measure = rootMeanSquares
+	}
+	return o.bind(c, n, k, shared, want, measure(n, in, want))
+}
+
+// tensors are the operands, nil where one is left out.
+func (c deviceCase) tensors() []*ir.Tensor {
+	var in []*ir.Tensor
+	for _, o := range c.in {
+		var t *ir.Tensor
+		if o.data != nil {
+			t = &ir.Tensor{Type: o.typ, Data: o.data}
+		}
+		in = append(in, t)
+	}
+	return in
+}
+
+// bind is run with results that are known.
+func (o deviceOp) bind(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]int, want, magnitude []*ir.Tensor) gpu.Case {
 	out := gpu.Case{Name: c.name}
 	l := &ir.Launch{Kernel: k.Name, Op: n.Op, Attrs: n.Attrs}
 	place := map[string]string{gpu.Work: gpu.Work} // the buffers that names of operands and results stand for
-	var in []*ir.Tensor
 	for i, v := range n.In {
 		if v == nil {
-			l.In, in = append(l.In, nil), append(in, nil)
+			l.In = append(l.In, nil)
 			continue
 		}
 		data := c.in[i].data
 		l.In = append(l.In, &ir.Buffer{Name: gpu.In(i), Type: v.Type})
-		in = append(in, &ir.Tensor{Type: v.Type, Data: data})
 		place[gpu.In(i)] = gpu.In(i)
 		out.Buffers = append(out.Buffers, gpu.Buffer{Name: gpu.In(i), Elem: elems[v.Type.DType], Len: len(data),
 			At: func(i int) float64 { return data[i] }})
@@ -279,13 +301,6 @@ func (o deviceOp) run(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]i
 				Want: func(int) (float64, float64, bool) { return 0, 0, false }})
 		}
 	}
-	want := results(n)
-	n.Op.Eval(n, in, want)
-	measure := o.magnitude
-	if measure == nil {
-		measure = rootMeanSquares
-	}
-	magnitude := measure(n, in, want)
 	for i, v := range n.Out {
 		name := gpu.Out(i)
 		place[name] = name
@@ -413,6 +428,13 @@ func TestDeviceComplete(t *testing.T) {
 			}
 		}
 	}
+	for _, o := range rankOps {
+		for _, c := range o.cases {
+			for _, k := range covering(c.rank(0).node(o.op)) {
+				tested[k] = true
+			}
+		}
+	}
 	for _, k := range kernels.All("h100") {
 		if !tested[k] && k.Steps != nil {
 			t.Errorf("%s of %s has no case here", k.Name, k.Op)
@@ -431,7 +453,7 @@ const deviceConfig = `{
   "moe_intermediate_size": 64, "norm_topk_prob": true, "output_router_logits": true, "router_aux_loss_coef": 0.001
 }`
 
-// Every operation of a model's programs on one rank has a kernel of the h100 target.
+// Every operation of a model's programs, on one rank or several, has a kernel of the h100 target.
 func TestDeviceCovers(t *testing.T) {
 	m, err := models.Parse("small", "small.json", []byte(deviceConfig))
 	if err != nil {
@@ -439,9 +461,9 @@ func TestDeviceCovers(t *testing.T) {
 	}
 	missing := map[string]*ir.Node{}
 	optimizers := gen.Optimizers["h100"]
-	for i, mode := range gen.Recomputes {
-		request := gen.Request{Model: m, Target: "h100", DType: "bf16", Seq: 128, MicroBatch: 2, GPUs: 1, Recompute: mode,
-			Optimizer: optimizers[i%len(optimizers)]}
+	for i := range 2 * len(gen.Recomputes) {
+		request := gen.Request{Model: m, Target: "h100", DType: "bf16", Seq: 128, MicroBatch: 2, GPUs: 1 + i%2*3, Recompute: gen.Recomputes[i/2],
+			Optimizer: optimizers[i/2%len(optimizers)]}
 		_, err := gen.Plan(request, func(d gen.Dump) {
 			if !strings.HasPrefix(d.Path, "04_fuse/") {
 				return

@@ -84,6 +84,9 @@ func (c *clock) join(b *clock) {
 		}
 	}
 	c.done = c.done.join(b.done)
+	if b.dom.work != c.dom.work {
+		c.done = c.done.join(b.dom.work.before)
+	}
 }
 
 // meet keeps what b knows too, of the agents of the domain but one.

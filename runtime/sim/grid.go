@@ -231,6 +231,9 @@ func (c *cta) newWarp(id, threads int) *warp {
 	if c.machine.races {
 		d := c.cluster.domain
 		w.actor = actor{machine: c.machine, clock: newClock(d), proxy: newClock(d), index: c.rank*d.per + id, warp: w}
+		if !c.grid.Programmatic {
+			w.actor.inherit(c.grid.work.inherited())
+		}
 		w.actor.tick()
 	}
 	a := w.newActivation(c.grid.fn, nil)
@@ -263,6 +266,7 @@ func (c *cta) warpDone(w *warp) {
 	w.checkExit()
 	w.settleProducts()
 	c.exiting(w)
+	c.grid.work.learn(&w.actor.clock)
 	c.give(w.base)
 	c.left--
 	c.exitBarriers()

@@ -69,6 +69,7 @@ func (w *warp) waitPrimaries() bool {
 		}
 		w.actor.clock.done = w.actor.clock.done.join(done)
 		w.actor.proxy.done = w.actor.proxy.done.join(done)
+		w.actor.inherit(g.work.inherited())
 	}
 	return true
 }

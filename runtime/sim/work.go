@@ -15,6 +15,7 @@ type Work struct {
 	after   []*Work
 	before  history // works known to have finished before this one starts
 	past    history // with this one
+	learned clock   // what it acquired of others, beyond its past (learned.go)
 	chain   int
 	place   int32
 	grid    *grid
@@ -144,7 +145,7 @@ func (m *Machine) Wait(w *Work) error {
 	if err := m.run(w); err != nil {
 		return err
 	}
-	m.hostDone = m.hostDone.join(w.past)
+	m.hostDone = m.hostDone.join(w.past).join(w.learned.done)
 	m.settle()
 	return w.err
 }
@@ -211,6 +212,7 @@ func (w *Work) runCopy() {
 // touch checks and records an access by a copy or the host.
 func (w *Work) touch(mem *memory, off, n int, write bool, d *domain) {
 	a := &actor{machine: w.machine, clock: newClock(d), proxy: newClock(d), index: 0}
+	a.inherit(w.inherited())
 	a.tick()
 	x := access{actor: a, mem: mem, epoch: a.now, write: write, lane: warpSize}
 	head := min(n, -off&3)
@@ -222,6 +224,7 @@ func (w *Work) touch(mem *memory, off, n int, write bool, d *domain) {
 }
 
 func (w *Work) finish(err error) {
+	w.learn(w.inherited())
 	w.done, w.err, w.after = true, err, nil
 	m := w.machine
 	for i, x := range m.works {

@@ -1,0 +1,365 @@
+package kernels_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"moegen/check"
+	"moegen/internal/ptxas"
+	"moegen/ir"
+	"moegen/kernels"
+	"moegen/kernels/gpu"
+	"moegen/kernels/ptx"
+)
+
+// rankOps are the operations that cross between ranks. Every rank is a GPU of its own; a rank that runs alone (rehearsed) is one.
+var rankOps = []rankOp{
+	{op: "dispatch_plan", results: []deviceTolerance{exact, exact, exact, exact}, cases: eachWay(func(r rankRoute) []rankCase {
+		return []rankCase{{attrs: ir.Attrs{{Key: "experts", Value: r.experts}, {Key: "ranks", Value: r.ranks}},
+			in: r.each(func(rank int) []operand { return []operand{r.idx[rank]} })}}
+	})},
+	{op: "dispatch", results: []deviceTolerance{exact}, cases: eachWay(func(r rankRoute) []rankCase {
+		var out []rankCase
+		for _, t := range r.rows() {
+			out = append(out, rankCase{name: t.String(), in: r.each(func(rank int) []operand {
+				return []operand{normals(uint64(rank), 1, t), r.source[rank], r.received[rank], r.position[rank]}
+			})})
+		}
+		return out
+	})},
+	{op: "combine", results: []deviceTolerance{{bf16Rounding, combineError, "one rounding, two with a residual; a chain of at most three float32 sums"}},
+		magnitude: combineTerms, cases: eachWay(func(r rankRoute) []rankCase {
+			var out []rankCase
+			for i, t := range r.rows() {
+				s := ir.Bounded(t.DType, r.source[0].typ.Shape[0], t.Dim(1))
+				out = append(out, rankCase{name: t.String(), in: r.each(func(rank int) []operand {
+					x, residual := normalRows(uint64(rank), 1, s, int(r.received[rank].data[0])), operand{}
+					if i%2 == 0 {
+						residual = normals(uint64(100+rank), 1, t)
+					}
+					return []operand{x, r.position[rank], r.source[rank], r.received[rank], residual}
+				})})
+			}
+			return out
+		})},
+	{op: "all_reduce", results: []deviceTolerance{{bf16Rounding, 4 * 0x1p-24, "one rounding; a chain of at most three float32 sums"}},
+		magnitude: sumTerms, cases: slices.Concat(
+			sums(2, ir.Fixed(ir.BF16, 37, 72)), sums(3, ir.Fixed(ir.BF16, 40, 24)), sums(3, ir.Fixed(ir.BF16, 7)), sums(3, ir.Fixed(ir.F32, 10)),
+			sums(2, ir.Fixed(ir.F32, 1)), sums(3, ir.Fixed(ir.F64, 1)), sums(2, ir.Fixed(ir.F64, 6)),
+		)},
+}
+
+// combineError is the error of a sum over ranks, in its terms.
+const combineError = 4 * 0x1p-24
+
+// rankOp is deviceOp over several ranks.
+type rankOp struct {
+	op        string
+	results   []deviceTolerance
+	magnitude func(n *ir.Node, in, want [][]*ir.Tensor) [][]*ir.Tensor // nil: root mean squares
+	cases     []rankCase
+}
+
+// rankCase is one node on all ranks.
+type rankCase struct {
+	name   string
+	attrs  ir.Attrs
+	in     [][]operand // of each rank
+	passed int         // barriers before
+	alone  int         // the only rank that runs; -1: all do
+}
+
+// rank is one rank's part.
+func (c rankCase) rank(r int) deviceCase { return deviceCase{c.name, c.attrs, c.in[r]} }
+
+// rankRoute is what a dispatch_plan makes of choices.
+type rankRoute struct {
+	name                                      string
+	ranks, tokens, topK, experts              int
+	idx, received, source, position, idxLocal []operand // of each rank
+}
+
+func newRankRoute(name string, ranks, tokens, topK, experts int, choose func(rank, t, j int) int) rankRoute {
+	r := rankRoute{name: name, ranks: ranks, tokens: tokens, topK: topK, experts: experts}
+	op, _ := ir.LookupOp("dispatch_plan")
+	b := ir.NewBuilder("route")
+	idx := b.Outside("idx", ir.Input, ir.Fixed(ir.I32, tokens, topK))
+	b.Op(op, "plan", ir.Attrs{{Key: "experts", Value: experts}, {Key: "ranks", Value: ranks}}, idx)
+	n := b.Graph.Nodes[0]
+	var in, out [][]*ir.Tensor
+	for rank := range ranks {
+		r.idx = append(r.idx, fill(idx.Type, tokens, func(i int) float64 { return float64(choose(rank, i/topK, i%topK)) }))
+		in = append(in, []*ir.Tensor{{Type: idx.Type, Data: r.idx[rank].data}})
+		out = append(out, results(n))
+	}
+	op.EvalRanks(n, in, out)
+	for rank := range ranks {
+		received := out[rank][0].Int(0)
+		for i, list := range []*[]operand{&r.received, &r.source, &r.position, &r.idxLocal} {
+			t, count := out[rank][i], out[rank][i].Type.Dim(0)
+			if i == 1 {
+				count = received
+			}
+			*list = append(*list, fill(t.Type, count, func(j int) float64 { return t.Data[j] }))
+		}
+	}
+	return r
+}
+
+// rankRoutes returns routes: spread; everything to one rank, so that others receive nothing; several units of tokens with many choices.
+func rankRoutes() []rankRoute {
+	return []rankRoute{
+		newRankRoute("spread", 3, 21, 2, 6, func(rank, t, j int) int { return (t*t + rank + j*(1+t%3)) % 6 }),
+		newRankRoute("all to rank 1", 2, 13, 3, 8, func(rank, t, j int) int { return 4 + (t+j)%4 }),
+		newRankRoute("many", 2, 300, 4, 16, func(rank, t, j int) int { return (t*(5+rank) + 3*j) % 16 }),
+	}
+}
+
+// each makes operands for all ranks.
+func (r rankRoute) each(operands func(rank int) []operand) (all [][]operand) {
+	for rank := range r.ranks {
+		all = append(all, operands(rank))
+	}
+	return all
+}
+
+// rows are types of what crosses: shorter than a warp's 32 pieces, longer, longer than a span of four times as many, router weights,
+// and of an odd number of elements.
+func (r rankRoute) rows() []ir.Type {
+	list := []ir.Type{ir.Fixed(ir.BF16, r.tokens, 72), ir.Fixed(ir.F32, r.tokens, r.topK), ir.Fixed(ir.BF16, r.tokens, 7)}
+	if r.tokens < 100 {
+		list = append(list, ir.Fixed(ir.BF16, r.tokens, 8*35), ir.Fixed(ir.BF16, r.tokens, 8*131))
+	}
+	return list
+}
+
+// eachWay returns cases over routes, with all ranks, and with one alone, which stands for ranks that all hold the same.
+func eachWay(cases func(r rankRoute) []rankCase) (out []rankCase) {
+	for i, r := range rankRoutes() {
+		for _, c := range cases(r) {
+			c.name = fmt.Sprintf("%s %s of %d", r.name, c.name, r.ranks)
+			c.alone, c.passed = -1, -i // their number may run over
+			out = append(out, c)
+		}
+		alone := r.tied()
+		for _, c := range cases(alone) {
+			c.name = fmt.Sprintf("%s %s alone of %d", r.name, c.name, r.ranks)
+			c.alone, c.passed = i%r.ranks, -i
+			for rank := range c.in {
+				c.in[rank] = c.in[0]
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// tied is the route of a rank that runs alone, as all ranks would have it: what rank 0's tokens send to rank d comes back
+// as if from rank d. It is the route to rank 0 where every rank d has the same tokens, and of their choices those of rank d's
+// experts are of rank 0's, which stand for them, and the others are not.
+func (r rankRoute) tied() rankRoute {
+	local := r.experts / r.ranks
+	to := newRankRoute(r.name, r.ranks, r.tokens, r.topK, r.experts, func(rank, t, j int) int {
+		e := int(r.idx[0].data[t*r.topK+j])
+		if e/local == rank {
+			return e % local
+		}
+		return local
+	})
+	out := r
+	out.idx, out.received, out.source, out.position, out.idxLocal = nil, nil, nil, nil, nil
+	position := fill(r.position[0].typ, r.tokens, func(i int) float64 {
+		return to.position[i%r.ranks].data[i/r.ranks*r.ranks]
+	})
+	for range r.ranks {
+		out.idx, out.received, out.source = append(out.idx, r.idx[0]), append(out.received, to.received[0]), append(out.source, to.source[0])
+		out.position, out.idxLocal = append(out.position, position), append(out.idxLocal, to.idxLocal[0])
+	}
+	return out
+}
+
+// sums are cases of an all_reduce.
+func sums(ranks int, t ir.Type) (out []rankCase) {
+	for alone := -1; alone < 2; alone += 2 {
+		c := rankCase{name: fmt.Sprintf("%s of %d, alone %d", t, ranks, alone), attrs: ir.Attrs{{Key: "ranks", Value: ranks}}, alone: alone}
+		for rank := range ranks {
+			if alone >= 0 {
+				rank = 0
+			}
+			c.in = append(c.in, []operand{normals(uint64(rank), 1, t)})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// sumTerms is the magnitude of sums over ranks: those of the terms' magnitudes.
+func sumTerms(n *ir.Node, in, want [][]*ir.Tensor) [][]*ir.Tensor {
+	abs, out := make([][]*ir.Tensor, len(in)), make([][]*ir.Tensor, len(in))
+	for r := range in {
+		for _, x := range in[r] {
+			if x != nil && x.Type.DType != ir.I32 {
+				y := ir.NewTensor(x.Type)
+				for i, v := range x.Data {
+					y.Data[i] = math.Abs(v)
+				}
+				x = y
+			}
+			abs[r] = append(abs[r], x)
+		}
+		out[r] = results(n)
+	}
+	n.Op.EvalRanks(n, abs, out)
+	return out
+}
+
+// combineTerms is sumTerms, and the rounding of the sum before the residual.
+func combineTerms(n *ir.Node, in, want [][]*ir.Tensor) [][]*ir.Tensor {
+	out := sumTerms(n, in, want)
+	for r := range in {
+		if residual := in[r][4]; residual != nil && residual.Type.DType == ir.BF16 {
+			for i, v := range want[r][0].Data {
+				out[r][0].Data[i] += math.Abs(v-residual.Data[i]) * bf16Rounding / combineError
+			}
+		}
+	}
+	return out
+}
+
+// items returns the case for every rank that runs.
+func (o rankOp) items(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int) []check.Item {
+	var in, want, magnitude [][]*ir.Tensor
+	for r := range c.in {
+		in, want = append(in, c.rank(r).tensors()), append(want, results(n))
+	}
+	if n.Op.Name == "dispatch_plan" && c.alone >= 0 {
+		tied := rankRouteOf(c, n)
+		for r := range want {
+			want[r] = []*ir.Tensor{tensor(tied.received[r]), tensor(tied.source[r]), tensor(tied.position[r]), tensor(tied.idxLocal[r])}
+		}
+	} else {
+		n.Op.EvalRanks(n, in, want)
+	}
+	if o.magnitude != nil {
+		magnitude = o.magnitude(n, in, want)
+	} else {
+		for r := range want {
+			magnitude = append(magnitude, rootMeanSquares(n, in[r], want[r]))
+		}
+	}
+	var out []check.Item
+	for r := range c.in {
+		if c.alone < 0 || c.alone == r {
+			bound := deviceOp{op: o.op, results: o.results}.bind(c.rank(r), n, k, shared, want[r], magnitude[r])
+			out = append(out, check.Item{Kernel: k.Name, Case: c.inWorld(bound, r)})
+		}
+	}
+	return out
+}
+
+// tensor is an operand as a result: what is not used is not a number.
+func tensor(o operand) *ir.Tensor {
+	t := &ir.Tensor{Type: o.typ, Data: slices.Clone(o.data)}
+	for i, v := range t.Data {
+		if v == unused[o.typ.DType] {
+			t.Data[i] = math.NaN()
+		}
+	}
+	return t
+}
+
+// rankRouteOf is the route of a rank alone.
+func rankRouteOf(c rankCase, n *ir.Node) rankRoute {
+	t := c.in[0][0].typ
+	r := newRankRoute("", n.Attrs.Int("ranks"), t.Dim(0), t.Dim(1), n.Attrs.Int("experts"), func(rank, token, j int) int {
+		return int(c.in[0][0].data[token*t.Dim(1)+j])
+	})
+	return r.tied()
+}
+
+// inWorld gives a case what the rank knows of all, and what it must know in the end: every rank passed two barriers.
+func (c rankCase) inWorld(of gpu.Case, rank int) gpu.Case {
+	ranks, alone := len(c.in), c.alone >= 0
+	header := 2 * ranks // words of addresses, which do not matter to a rank alone as long as they are equal
+	of.Buffers = append(of.Buffers, gpu.Buffer{Name: gpu.World, Elem: ptx.S32, Len: header + 4 + ranks, At: func(i int) float64 {
+		switch {
+		case i == header:
+			return float64(rank)
+		case i == header+1 && alone:
+			return 1
+		case i == header+2 || i >= header+4:
+			return float64(c.passed)
+		}
+		return 0
+	}})
+	of.Outputs = append(of.Outputs, gpu.Output{Buffer: gpu.World, Why: exact.why, Open: true, Want: func(i int) (float64, float64, bool) {
+		said := i == header+2 || i >= header+4 && (!alone || i == header+4+rank)
+		return float64(c.passed + 2), 0, said
+	}})
+	return of
+}
+
+// Kernels of several ranks leave on every one of them what EvalRanks does, whatever the order in which the ranks get on,
+// and nothing else.
+func TestDeviceRanks(t *testing.T) {
+	tools, err := ptxas.Find()
+	if err != nil && !errors.Is(err, ptxas.ErrNone) {
+		t.Fatal(err)
+	}
+	for _, o := range rankOps {
+		t.Run(o.op, func(t *testing.T) {
+			for _, c := range o.cases {
+				n := c.rank(0).node(o.op)
+				list := covering(n)
+				if len(list) == 0 {
+					t.Errorf("no kernel covers %s", c.name)
+				}
+				for _, k := range list {
+					for _, shared := range places(n, k) {
+						t.Run(fmt.Sprintf("%s by %s %v", c.name, k.Name, shared), func(t *testing.T) {
+							t.Parallel()
+							r := check.RunRanks(o.items(c, n, k, shared), "", check.Options{Seeds: 4, Assembler: tools})
+							if !r.OK() {
+								t.Errorf("%+v", *r.Failure)
+							}
+						})
+					}
+				}
+			}
+		})
+	}
+}
+
+// A rank alone stands for all: every choice of a token is sent to the local expert with the choice's number modulo how many are
+// local.
+func TestAloneIsTied(t *testing.T) {
+	for _, r := range rankRoutes() {
+		alone, local := r.tied(), r.experts/r.ranks
+		for token := range r.tokens {
+			count := make([]int, local)
+			for j := range r.topK {
+				count[int(r.idx[0].data[token*r.topK+j])%local]++
+			}
+			for d := range r.ranks {
+				at := int(alone.position[0].data[token*r.ranks+d])
+				if at < 0 {
+					continue
+				}
+				if int(alone.source[0].data[at]) != d*r.tokens+token {
+					t.Fatalf("%s: token %d is not at place %d", r.name, token, at)
+				}
+				for _, e := range alone.idxLocal[0].data[at*r.topK : (at+1)*r.topK] {
+					if e >= 0 {
+						count[int(e)]--
+					}
+				}
+			}
+			if slices.ContainsFunc(count, func(n int) bool { return n != 0 }) {
+				t.Errorf("%s: token %d: %v choices are missing", r.name, token, count)
+			}
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package gpu
+
+import (
+	"fmt"
+
+	"moegen/ir"
+	"moegen/kernels/ptx"
+)
+
+// What crosses between ranks is fetched: a rank whose operands are ready waits for the others at a barrier, reads what it needs
+// of them through their addresses, and waits again, so that nobody writes what another still reads. Blocks that wait for
+// other ranks are those of the barrier alone, one a rank: however many ranks share a GPU, they leave room for each other's work.
+
+// mostRanks is how many ranks the kernels can tell apart: the lanes of a warp.
+const mostRanks = 32
+
+const (
+	peerThreads = 512 // of a block: four pieces a thread under way keep a link busy
+	peerBlocks  = 132 // of a grid: one for each multiprocessor
+)
+
+// theirs is how peers' memory is read: what they wrote before the barrier, each byte once.
+var theirs = ptx.Access{Space: ptx.GlobalSpace, L1: ptx.NoAllocate}
+
+// Where things are in the world of so many ranks.
+func worldRank(ranks int) int      { return 8 * ranks }
+func worldRehearsed(ranks int) int { return 8*ranks + 4 }
+func worldCount(ranks int) int     { return 8*ranks + 8 }
+func worldFlags(ranks int) int     { return 8*ranks + 16 }
+
+// worldBytes is the size of the world of so many ranks.
+func worldBytes(ranks int) int { return worldFlags(ranks) + 4*ranks }
+
+// A world is what a kernel knows of all ranks.
+type world struct {
+	k     *ptx.Kernel
+	ranks int
+	at    ptx.Reg // in memory
+	rank  ptx.Reg // this one
+	own   ptx.Reg // its base
+}
+
+// readWorld reads who this rank is.
+func readWorld(k *ptx.Kernel, at ptx.Reg, ranks int) *world {
+	w := &world{k: k, ranks: ranks, at: at}
+	w.rank = k.Ld(fixed, ptx.U32, at.At(worldRank(ranks)))
+	w.own = w.base(w.rank)
+	return w
+}
+
+// base is where a rank's arena begins.
+func (w *world) base(rank ptx.Operand) ptx.Reg {
+	if n, ok := rank.(int); ok {
+		return w.k.Ld(fixed, ptx.U64, w.at.At(8*n))
+	}
+	return w.k.Ld(fixed, ptx.U64, w.k.Add(w.at, w.k.MulWide(rank, 8)).At(0))
+}
+
+// peer is what lies in a rank's arena where at lies in this one's; at is a multiple of 16.
+func (w *world) peer(rank ptx.Operand, at ptx.Reg) ptx.Reg {
+	return w.k.Add(at, w.k.Sub(w.base(rank), w.own))
+}
+
+// rehearsed says whether one rank runs alone.
+func (w *world) rehearsed() ptx.Reg {
+	return w.k.Ne(w.k.Ld(fixed, ptx.U32, w.at.At(worldRehearsed(w.ranks))), 0)
+}
+
+// barrier is the launch that waits until all ranks have come as far as this one. Everything that they did before is visible
+// to whatever follows. It is no dependent launch: it would promise what the launches in front have not done yet. Numbers of
+// barriers are compared by their difference: they may run over.
+func barrier(ranks int) Step {
+	name := fmt.Sprintf("world_barrier_r%d", ranks)
+	return Step{Launch{Entry: name, Grid: 1, Args: []Arg{Place(World)}}, func(m *ptx.Module) {
+		k := m.Kernel(name, 32)
+		at := k.ParamPtr("world")
+		k.WaitPrerequisites()
+		w := readWorld(k, at, ranks)
+		lane := k.Read(ptx.TidX)
+		passed := k.Add(k.Ld(ptx.Global, ptx.U32, at.At(worldCount(ranks))), 1)
+		k.SyncWarp()
+		k.When(k.Eq(lane, 0)).St(ptx.Global, at.At(worldCount(ranks)), passed)
+		k.If(k.Lt(lane, ranks), func() {
+			k.Comment("lane d tells rank d, and waits for it")
+			told := k.Add(w.peer(lane, at), k.MulWide(w.rank, 4))
+			k.St(ptx.Access{Space: ptx.GlobalSpace, Order: ptx.Release, Scope: ptx.Sys}, told.At(worldFlags(ranks)), passed)
+			k.Comment("alone there is nobody else to wait for")
+			heard := k.Add(at, k.MulWide(k.Select(w.rehearsed(), w.rank, lane), 4))
+			k.Loop(func(l ptx.Loop) {
+				flag := k.Ld(ptx.Access{Space: ptx.GlobalSpace, Order: ptx.Acquire, Scope: ptx.Sys}, ptx.U32, heard.At(worldFlags(ranks)))
+				l.Break(k.Ge(k.Sub(flag, passed).As(ptx.S32), 0))
+			})
+		})
+		k.Exit()
+	}}
+}
+
+// exchange is launches between two barriers: all ranks have their operands, and nobody goes on while another reads them.
+func exchange(ranks int, steps ...Step) []Step {
+	return append(append([]Step{barrier(ranks)}, steps...), barrier(ranks))
+}
+
+// peerGrid is the largest grid worth launching for so many warps.
+func peerGrid(warps int) int { return min(max(ceil(warps, peerThreads/32), 1), peerBlocks) }
+
+// peerRows is peerGrid for rows of so many pieces, as eachPart deals them.
+func peerRows(rows, perRow int) int {
+	if perRow < 32 {
+		return peerGrid(ceil(rows*perRow, 32))
+	}
+	return peerGrid(rows * spansOf(perRow))
+}
+
+// eachPart deals pieces of rows to the threads of the grid, several of one row at once: a warp takes a span of a row, or, where rows
+// are shorter than a warp, 32 pieces as they come. What is read once for a row is read by prepare. Of the pieces of a
+// thread some may lie outside; inside is a predicate, or nothing where all lie inside.
+func eachPart(k *ptx.Kernel, rows ptx.Operand, perRow int, each func(row ptx.Reg, cols, inside []ptx.Reg)) {
+	if perRow < 32 {
+		yes := k.Eq(k.Const(ptx.U32, 0), 0)
+		eachPiece(k, rows, perRow, func(row, col ptx.Reg) { each(row, []ptx.Reg{col}, []ptx.Reg{yes}) })
+		return
+	}
+	spans := spansOf(perRow)
+	eachWarp(k, k.Mul(rows, spans), func(i ptx.Reg) {
+		row, first := i, k.Read(ptx.LaneID)
+		if spans > 1 {
+			row = k.Div(i, spans)
+			first = k.Mad(k.Sub(i, k.Mul(row, spans)), 32*spanRounds, first)
+		}
+		var cols, inside []ptx.Reg
+		for round := range min(ceil(perRow, 32), spanRounds) {
+			col := k.Add(first, 32*round)
+			cols, inside = append(cols, col), append(inside, k.Lt(col, perRow))
+		}
+		each(row, cols, inside)
+	})
+}
+
+// onRanks reports whether the kernels can tell so many ranks apart.
+func onRanks(ranks int) bool { return ranks <= mostRanks }
+
+// ranksOf is how many ranks a node's dispatch_plan has: the columns of position.
+func ranksOf(position ir.Type) int { return position.Dim(1) }
