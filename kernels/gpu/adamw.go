@@ -319,10 +319,24 @@ func (a *adamW) step(w, grad, m, v ptx.Reg) (w1, m1, v1 ptx.Reg) {
 	return k.Sub(k.Mul(w, a.keep), k.Mul(a.rate, update)), m1, v1
 }
 
+// AdamWFloor is what the update of n weights moves: every array is read, but for a weight that is made of an exact one.
+func AdamWFloor(d AdamWDesc, n int) (f Floor) {
+	for _, a := range d.arrays() {
+		bytes := int64(a.form.elem().Bytes()) * int64(n)
+		if d.Profile != "master" || a.name != "w" {
+			f.Bytes += bytes
+		}
+		if a.written {
+			f.Bytes += bytes
+		}
+	}
+	return f
+}
+
 // adamWStep is the update of n weights; arrays names their buffers.
 func adamWStep(d AdamWDesc, n int, arrays []string, scale, record string, stream uint32) Step {
 	d.Rest = n % 8
-	l := Launch{Entry: d.name(), Grid: ceil(n, 8*adamWThreads*adamWEights), Dependent: true}
+	l := Launch{Entry: d.name(), Grid: ceil(n, 8*adamWThreads*adamWEights), Dependent: true, Floor: AdamWFloor(d, n)}
 	for _, name := range arrays {
 		l.Args = append(l.Args, Place(name))
 	}

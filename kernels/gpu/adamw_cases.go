@@ -39,8 +39,9 @@ func adamWCase(d AdamWDesc, n, step int) Case {
 		},
 	}
 	c := Case{
-		Name: fmt.Sprintf("%s_%d_step%d", d.name(), n, step),
-		Emit: d.emit,
+		Name:  fmt.Sprintf("%s_%d_step%d", d.name(), n, step),
+		Emit:  d.emit,
+		Floor: AdamWFloor(d, n),
 		Buffers: []Buffer{{"scale", ptx.F32, 1, func(int) float64 { return float64(float32(clip)) }},
 			{"record", ptx.F32, ir.RecordLen, field}},
 	}
@@ -51,13 +52,6 @@ func adamWCase(d AdamWDesc, n, step int) Case {
 	for _, a := range d.arrays() {
 		names = append(names, a.name)
 		c.Buffers = append(c.Buffers, Buffer{a.name, a.form.elem(), n, fill[a.name]})
-		bytes := int64(a.form.elem().Bytes()) * int64(n)
-		if d.Profile != "master" || a.name != "w" {
-			c.Floor.Bytes += bytes
-		}
-		if a.written {
-			c.Floor.Bytes += bytes
-		}
 	}
 	s := adamWStep(d, n, names, "scale", "record", stream)
 	c.Launches = []Launch{s.Launch}

@@ -241,7 +241,7 @@ func attentionLaunch(d AttentionDesc, c AttentionConfig, scale float64, qkv, sta
 	heads := d.Heads + 2*d.KVHeads
 	return Launch{Entry: c.Name(d), Grid: d.work(), Persistent: true, Args: []Arg{
 		d.headMap(Place(qkv), heads, blockRows), d.headMap(Place(qkv), heads, c.Keys), d.headMap(Place(o), d.Heads, 64),
-		Place(lse), Place(starts), F32(scale * math.Log2E)}}
+		Place(lse), Place(starts), F32(scale * math.Log2E)}, Floor: AttentionFloor(d)}
 }
 
 // attentionDesc is the layout that a node's attributes give a packed projection.

@@ -118,8 +118,10 @@ func attentionGradLaunches(d AttentionDesc, c AttentionGradConfig, scale float64
 			Place(do), Place(o), Place(lse), Place(starts), part(s.stats), part(s.bounds), part(s.flags)}},
 		{Entry: c.Name(d), Grid: d.Rows * d.Heads * d.keys(), Dependent: true, Args: []Arg{
 			d.headMap(Place(qkv), heads, blockQueries), d.headMap(Place(qkv), heads, blockKeys), d.headMap(Place(do), d.Heads, blockQueries),
-			part(s.stats), part(s.bounds), part(s.flags), part(s.sumQ), part(s.sumKV), Place(dqkv), F32(scale * math.Log2E), F32(scale)}},
-		{Entry: c.QName(d), Grid: 2 * d.Rows * d.Heads * d.queries(), Dependent: true, Args: []Arg{part(s.sumQ), Place(dqkv), F32(scale)}},
+			part(s.stats), part(s.bounds), part(s.flags), part(s.sumQ), part(s.sumKV), Place(dqkv), F32(scale * math.Log2E), F32(scale)},
+			Floor: AttentionGradFloor(d)},
+		{Entry: c.QName(d), Grid: 2 * d.Rows * d.Heads * d.queries(), Dependent: true, Args: []Arg{part(s.sumQ), Place(dqkv), F32(scale)},
+			Floor: Floor{Bytes: int64(d.tokens() * d.Heads * d.Dim * (4 + 2))}},
 	}
 }
 

@@ -41,6 +41,9 @@ type Launch struct {
 	// Dependent says that the grid may begin before the launch in front of it has ended; it waits itself.
 	Dependent bool
 	Args      []Arg
+	// Floor is what the launch cannot do without at the expected number of rows, with what tiles of expected experts pad;
+	// zero: it reads or writes each buffer that Args name once.
+	Floor Floor
 }
 
 // Arg is one argument: a place in a buffer, a tensor map over one, or a number.

@@ -189,14 +189,14 @@ func (d LossDesc) sumName() string { return fmt.Sprintf("cross_entropy_sum_t%d",
 
 // losses is the launch of the kernel on so many tokens, with the places of its buffers; those that it does not have do not count.
 func (d LossDesc) losses(tokens int, logits, targets, record, losses, dlogits Arg) Step {
-	args := []Arg{logits, targets, record}
+	args, passes := []Arg{logits, targets, record}, int64(1)
 	if d.Loss {
 		args = append(args, losses)
 	}
 	if d.Grad {
-		args = append(args, dlogits)
+		args, passes = append(args, dlogits), 2
 	}
-	return Step{Launch{Entry: d.name(), Grid: tokens, Dependent: true, Args: args}, d.emit}
+	return Step{Launch{Entry: d.name(), Grid: tokens, Dependent: true, Args: args, Floor: Floor{Bytes: int64(2*tokens*d.Vocab) * passes}}, d.emit}
 }
 
 // sum is the launch of the last kernel.

@@ -198,10 +198,10 @@ func (d EmbeddingGradDesc) steps(tokens, dy, table, sorted Arg, record ...Arg) [
 	bytes := 2 * d.Vocab * d.Cols
 	return []Step{
 		{Launch: Launch{Entry: c.Name(d), Grid: max(ceil(d.Tokens, 32), streamGrid(bytes/16)), Persistent: true, Dependent: true,
-			Args: append([]Arg{tokens, sorted, table, U32(bytes / 16), U32(bytes % 16 / 2)}, record...)},
+			Args: append([]Arg{tokens, sorted, table, U32(bytes / 16), U32(bytes % 16 / 2)}, record...), Floor: Floor{Bytes: int64(bytes)}},
 			Emit: func(m *ptx.Module) { EmitEmbeddingGradOrder(m, d, c) }},
 		{Launch: Launch{Entry: c.SumName(d), Grid: streamGrid(d.Tokens * d.Cols / c.Width), Persistent: true, Dependent: true,
-			Args: append([]Arg{sorted, dy, table}, record...)},
+			Args: append([]Arg{sorted, dy, table}, record...), Floor: Floor{Bytes: int64(4 * d.Tokens * d.Cols)}},
 			Emit: func(m *ptx.Module) { EmitEmbeddingGradSum(m, d, c) }},
 	}
 }

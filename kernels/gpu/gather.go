@@ -113,7 +113,10 @@ var embedding = &Kernel{
 	},
 	Steps: func(l *ir.Launch) []Step {
 		y := l.Out[0].Type
-		return []Step{gather(GatherDesc{Cols: y.Dim(1), Share: 1}, y.Dim(0), Place(In(1)), Place(In(0)), Place(Out(0)), U32(y.Dim(0)))}
+		d, rows := GatherDesc{Cols: y.Dim(1), Share: 1}, y.Dim(0)
+		step := gather(d, rows, Place(In(1)), Place(In(0)), Place(Out(0)), U32(rows))
+		step.Floor = GatherFloor(d, rows, rows)
+		return []Step{step}
 	},
 }
 

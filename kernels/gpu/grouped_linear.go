@@ -3,6 +3,7 @@ package gpu
 import (
 	"moegen/ir"
 	"moegen/kernels/ptx"
+	"moegen/kernels/tile"
 )
 
 // Layers of experts are grouped products by GroupedGEMM's and GroupedWGrad's kernels.
@@ -14,7 +15,16 @@ func (p groupedProduct) steps(expected int) []Step {
 		panic("BUG: no kernel for a grouped product")
 	}
 	c := configs[0]
-	return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGroupedGEMM(m, p.GroupedGEMMDesc, c) }}}
+	l := p.launch(c)
+	l.Floor = GroupedGEMMFloor(p.GroupedGEMMDesc, expected, ceil(expected, max(p.TopK, 1)), min(p.Experts, expected))
+	l.Floor.FLOPs = 2 * padded(expected, p.Experts, c.BlockM) * int64(p.N) * int64(p.K)
+	return []Step{{Launch: l, Emit: func(m *ptx.Module) { EmitGroupedGEMM(m, p.GroupedGEMMDesc, c) }}}
+}
+
+// padded is how many rows, spread over experts as tokens choose, tiles of so many are expected to have: the last of an expert is
+// half full, and an expert with rows has one at least.
+func padded(rows, experts, block int) int64 {
+	return int64(max(rows+experts*block/2, min(rows, experts)*block))
 }
 
 // covered reports whether GroupedGEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
@@ -65,8 +75,12 @@ func (p weightGradient) steps(expected int) []Step {
 	if len(configs) == 0 {
 		panic("BUG: no kernel for a grouped weight gradient")
 	}
-	c := configs[0]
-	return []Step{{Launch: p.launch(c), Emit: func(m *ptx.Module) { EmitGroupedWGrad(m, p.GroupedWGradDesc, c) }}}
+	c, d := configs[0], p.GroupedWGradDesc
+	d.Accumulate = false // the first micro-batch of a step overwrites
+	l := p.launch(c)
+	l.Floor = GroupedWGradFloor(d, expected, min(p.rowsA, expected), min(p.rowsB, expected))
+	l.Floor.FLOPs = 2 * padded(expected, p.Experts, tile.Depth) * int64(p.M) * int64(p.N)
+	return []Step{{Launch: l, Emit: func(m *ptx.Module) { EmitGroupedWGrad(m, p.GroupedWGradDesc, c) }}}
 }
 
 // groupedLinearWGrad has operands dy, x, offsets, pairs of dy, pairs of x, gradient and record.

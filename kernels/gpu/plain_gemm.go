@@ -28,7 +28,7 @@ func plainName(d GEMMDesc) string {
 // plainStep is the launch of a product.
 func (p product) plainStep() Step {
 	args := append([]Arg{p.a, p.b, p.c, U32(p.M), U32(p.N), U32(p.K)}, p.added()...)
-	return Step{Launch{Entry: plainName(p.GEMMDesc), Grid: ceil(p.M, plainTile) * ceil(p.N, plainTile), Dependent: true, Args: args},
+	return Step{Launch{Entry: plainName(p.GEMMDesc), Grid: ceil(p.M, plainTile) * ceil(p.N, plainTile), Dependent: true, Args: args, Floor: p.floor()},
 		func(m *ptx.Module) { emitPlainGEMM(m, p.GEMMDesc) }}
 }
 

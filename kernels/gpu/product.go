@@ -67,7 +67,7 @@ func (p product) launch(c GEMMConfig) Launch {
 	tilesM, tilesN, splitFrom := c.grid(p.GEMMDesc)
 	l := Launch{Entry: c.Name(p.GEMMDesc), Grid: (splitFrom + (tilesM*tilesN-splitFrom)*c.Split) * c.Cluster, Persistent: true, Dependent: true, Args: []Arg{
 		operand(p.a, a, p.M, 1), operand(p.b, b, p.N, c.Cluster), p.c.matrix(p.M, p.N, tile.StoreMap()),
-		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}}
+		U32(ceil(p.K, tile.Depth)), U32(tilesM), U32(tilesN)}, Floor: p.floor()}
 	if c.Split > 1 {
 		flags, _ := c.workspace(p.GEMMDesc)
 		l.Args = append(l.Args, U32(splitFrom), p.work.from(flags), p.work)
@@ -77,6 +77,15 @@ func (p product) launch(c GEMMConfig) Launch {
 	}
 	l.Args = append(l.Args, p.added()...)
 	return l
+}
+
+// floor is GEMMFloor, of the first micro-batch of a step where gradients accumulate: it overwrites them.
+func (p product) floor() Floor {
+	d := p.GEMMDesc
+	if d.Add == Accumulate {
+		d.Add = Nothing
+	}
+	return GEMMFloor(d)
 }
 
 // added are the arguments of what is added.
