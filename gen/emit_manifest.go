@@ -8,6 +8,7 @@ import (
 	"github.com/dave/jennifer/jen"
 
 	"moegen/ir"
+	"moegen/kernels/gpu"
 )
 
 // Manifest says what a binary was built for. Its JSON is that of the runtime's Manifest, whose fields say what
@@ -49,8 +50,16 @@ func (p *Planned) Manifest(version, goVersion string) Manifest {
 		Target: r.Target, DType: r.DType, Optimizer: r.Optimizer, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
 		Vocab: f.Vocab, Hidden: f.Hidden, Layers: f.Layers, Experts: f.Experts, TopK: f.TopK, AuxCoef: f.AuxCoef,
 		Parameters: f.Parameters, ActiveParameters: f.ActiveParameters, FLOPsPerToken: f.FLOPsPerToken(r.Seq),
-		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Plan.Bytes, PlanHash: p.Hash,
+		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Plan.Bytes + p.worldBytes(), PlanHash: p.Hash,
 	}
+}
+
+// worldBytes is what a rank on a GPU keeps behind its arena to know the other ranks.
+func (p *Planned) worldBytes() int64 {
+	if p.Request.Target != "h100" || p.Plan.Ranks == 1 {
+		return 0
+	}
+	return gpu.WorldBytes(p.Plan.Ranks)
 }
 
 // Emit returns the module of a planned program.
@@ -133,6 +142,9 @@ func (e *emitter) layout() *jen.Statement {
 	must("Loss", "loss")
 	if add("AuxLoss", "aux_loss") == nil {
 		fields = append(fields, jen.Id("AuxLoss").Op(":").Lit(-1))
+	}
+	if add("Choice", "choice") == nil {
+		fields = append(fields, jen.Id("Choice").Op(":").Lit(-1))
 	}
 	must("GradNorm", "grad_norm")
 	must("HeadRow", "head_row")

@@ -10,6 +10,9 @@ import (
 // grad makes the programs of the binary out of the model's forward graph: the micro-batch (forward and
 // backward, gradients accumulated), the update (global norm, clipping, AdamW) and eval (forward only).
 func grad(s *step) error {
+	if s.req.Target == "h100" {
+		s.forward = choosable(s.forward)
+	}
 	s.micro = ir.Rewrite(s.forward, "micro_batch", nil, (*ir.Rewriter).Copy)
 	var objective []*ir.Value
 	results := s.micro.Results[:0]
@@ -27,6 +30,18 @@ func grad(s *step) error {
 	s.eval = ir.Rewrite(s.forward, "eval", nil, (*ir.Rewriter).Copy)
 	s.update = update(s.forward, s.req)
 	return nil
+}
+
+// choosable lets the experts of every token, in all layers, be given to the program, so that it can be measured under any
+// routing: an input of Layout of the runtime.
+func choosable(g *ir.Graph) *ir.Graph {
+	return ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
+		if !is(n, "router") {
+			r.Copy(n)
+			return
+		}
+		r.Emit(n, n.Op, n.Attrs, r.Get(n.In[0]), r.Outside("choice", ir.Input, n.Out[0].Type))
+	})
 }
 
 // withoutUnused returns the operands from outside that a node reads or a write concerns.

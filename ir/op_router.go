@@ -10,9 +10,11 @@ import (
 // in descending order, ties to the lowest index; their weights are p itself or, with renorm, p over its sum:
 //
 //	w_TK[t,j] = p[idx_TK[t,j]] (/ Σ_j p[idx[t,j]])
+//
+// With choice_TK the experts of a token are those of its row there, in that order, unless the row begins with −1.
 var router = &Op{
 	Name:     "router",
-	Operands: []string{"logits"},
+	Operands: []string{"logits", "choice?"},
 	Results:  []string{"idx", "w"},
 	Attrs:    Attrs{{"top_k", 0}, {"renorm", false}},
 	Infer: func(n *Node) ([]Type, error) {
@@ -24,7 +26,7 @@ var router = &Op{
 		if k < 1 || k > e {
 			return nil, fmt.Errorf("top_k is %d of %d experts", k, e)
 		}
-		return []Type{Fixed(I32, t, k), Fixed(F32, t, k)}, nil
+		return []Type{Fixed(I32, t, k), Fixed(F32, t, k)}, n.want(1, Fixed(I32, t, k))
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		idx, w := out[0], out[1]
@@ -35,6 +37,11 @@ var router = &Op{
 				order[e] = e
 			}
 			sort.SliceStable(order, func(i, j int) bool { return p[order[i]] > p[order[j]] })
+			if choice := in[1]; choice != nil && choice.Row(t)[0] >= 0 {
+				for j, e := range choice.Row(t) {
+					order[j] = int(e)
+				}
+			}
 			sum := 0.0
 			for j := range idx.Row(t) {
 				idx.Row(t)[j] = float64(order[j])
@@ -49,7 +56,7 @@ var router = &Op{
 		}
 	},
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
-		return b.Op(routerGrad, "d."+n.In[0].Name, n.Attrs, sole(n, dy, 1), n.In[0], n.Out[0])
+		return append(b.Op(routerGrad, "d."+n.In[0].Name, n.Attrs, sole(n, dy, 1), n.In[0], n.Out[0]), nil)
 	},
 	Cost: streamed,
 }
@@ -97,7 +104,7 @@ var routerGrad = &Op{
 
 // Router appends the choice of topK experts a token: their indices and weights.
 func (b *Builder) Router(name string, logits *Value, topK int, renorm bool) (idx, w *Value) {
-	out := b.Op(router, name, Attrs{{"top_k", topK}, {"renorm", renorm}}, logits)
+	out := b.Op(router, name, Attrs{{"top_k", topK}, {"renorm", renorm}}, logits, nil)
 	return out[0], out[1]
 }
 

@@ -137,7 +137,7 @@ input x f32[5 5]
 		{"y = rope(f, f, f, i) {heads=1, kv_heads=1}", "operand cos rotates 12 dims of a head of 2"},
 		{"y, z = attention(f, i) {rows=3, heads=1, kv_heads=1, scale=1.0}", "operand qkv: 4 tokens are not 3 rows"},
 		{"y, z = attention(f, m) {rows=2, heads=1, kv_heads=1, scale=1.0}", "operand starts has type i32[4 2], want i32[4]"},
-		{"y, z = router(f) {top_k=7, renorm=true}", "top_k is 7 of 6 experts"},
+		{"y, z = router(f, _) {top_k=7, renorm=true}", "top_k is 7 of 6 experts"},
 		{"y = router_stats(f, i)", "operand idx has type i32[4], want an int32 matrix"},
 		{"y = aux_loss(f, record) {rows=1.0}", "operand stats has type f32[4 6], want f32[24]"},
 		{"y, z, u = route(m) {experts=0, expected=0}", "experts is 0"},

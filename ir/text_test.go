@@ -30,7 +30,7 @@ norm1.y, norm1.rstd = rms_norm(y, w_D) {eps=1e-06} @layers.0 : f32[5 4], f32[5]
 cos, sin = rope_table() {seq=5, inv_freq=[1.0 0.25 -0.0 1e-300], scale=2.0, dtype="f32"} : f32[5 4], f32[5 4]
 tap(y) {name="a \"quoted\", {name}", layer=-1} @layers.0
 sum = sum_squares(embed, _) : f64[1]
-idx, w = router(y) {top_k=2, renorm=true} : i32[5 2], f32[5 2]
+idx, w = router(y, _) {top_k=2, renorm=true} : i32[5 2], f32[5 2]
 write grad.embed <- embed
 write s <- sum
 `
@@ -109,7 +109,7 @@ func TestTypesMayBeLeftOut(t *testing.T) {
 // TestKeywordsAsNames: a value may have the name of a keyword.
 func TestKeywordsAsNames(t *testing.T) {
 	src := "graph map ranks 1\ninput input f32[2]\nwrite = add(input, input) : f32[2]\n" +
-		"param, w = router(m) {top_k=1, renorm=false} : i32[1 1], f32[1 1]\n"
+		"param, w = router(m, _) {top_k=1, renorm=false} : i32[1 1], f32[1 1]\n"
 	src = strings.Replace(src, "write =", "input m f32[1 1]\nwrite =", 1)
 	g, err := Parse(src)
 	if err != nil {

@@ -79,10 +79,20 @@ dgu, aw, dw = swiglu_unpermute_grad(gu, da, weights, offsets, pairs) {top_k=1}
 			"router: equal logits, lowest index first", `
 graph g ranks 1
 input logits f32[1 4]
-idx, w = router(logits) {top_k=3, renorm=true}
+idx, w = router(logits, _) {top_k=3, renorm=true}
 `,
 			[]byName{{"logits": {0, 1, 0, 1}}},
 			[]byName{{"idx": {1, 3, 0}, "w": {math.E / (2*math.E + 1), math.E / (2*math.E + 1), 1 / (2*math.E + 1)}}},
+		},
+		{
+			"router: experts given to the second of two tokens", `
+graph g ranks 1
+input logits f32[2 4]
+input choice i32[2 2]
+idx, w = router(logits, choice) {top_k=2, renorm=true}
+`,
+			[]byName{{"logits": {0, 1, 0, 2, 0, 1, 0, 2}, "choice": {-1, 0, 2, 1}}},
+			[]byName{{"idx": {3, 1, 2, 1}, "w": {math.E / (math.E + 1), 1 / (math.E + 1), 1 / (math.E + 1), math.E / (math.E + 1)}}},
 		},
 		{
 			"router_stats and aux_loss: uniform routing gives top_k", `

@@ -9,7 +9,15 @@ import (
 // routerOps are the operations of the router, of routing and of the loss.
 var routerOps = []deviceOp{
 	{op: "router", results: []deviceTolerance{exact, {rel: bf16Rounding, why: "a softmax in float32, rounded to bf16"}}, cases: routerCases(
-		func(t, e, k int, logits operand) []operand { return []operand{logits} })},
+		func(t, e, k int, logits operand) []operand { return []operand{logits, {}} },
+		func(t, e, k int, logits operand) []operand {
+			return []operand{logits, fill(ir.Fixed(ir.I32, t, k), t, func(i int) float64 {
+				if i/k%3 == 1 {
+					return -1 // the router chooses
+				}
+				return float64((i/k*7 + i%k*3) % e) // k experts, all different
+			})}
+		})},
 	{op: "router_grad", results: []deviceTolerance{{rel: bf16Rounding, acc: 0x1p-19, why: "differences in float32, rounded to bf16"}}, magnitude: routerGradTerms, cases: routerCases(
 		func(t, e, k int, logits operand) []operand {
 			return []operand{normals(2, 1, ir.Fixed(ir.F32, t, k)), logits, fill(ir.Fixed(ir.I32, t, k), t, func(i int) float64 {
@@ -76,7 +84,7 @@ func routerGradTerms(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
 	return out
 }
 
-func routerCases(operands func(t, e, k int, logits operand) []operand) (cases []deviceCase) {
+func routerCases(lists ...func(t, e, k int, logits operand) []operand) (cases []deviceCase) {
 	for _, s := range []struct {
 		tokens, experts, k int
 		renorm             bool
@@ -86,7 +94,9 @@ func routerCases(operands func(t, e, k int, logits operand) []operand) (cases []
 			logits.data[i] = math.RoundToEven(8*v) / 8 // ties
 		}
 		attrs := ir.Attrs{{Key: "top_k", Value: s.k}, {Key: "renorm", Value: s.renorm}}
-		cases = append(cases, deviceCase{attrs: attrs, in: operands(s.tokens, s.experts, s.k, logits)})
+		for i, operands := range lists {
+			cases = append(cases, deviceCase{name: []string{"", "given"}[i], attrs: attrs, in: operands(s.tokens, s.experts, s.k, logits)})
+		}
 	}
 	return cases
 }

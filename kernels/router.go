@@ -4,6 +4,7 @@ import "moegen/ir"
 
 var router = &Kernel{
 	Name: "host.Router", Op: "router",
+	Covers: func(n *ir.Node) bool { return n.In[1] == nil },
 	Call: func(l *ir.Launch) []Arg {
 		logits := dims(l.In[0])
 		return args(pool, logits[0], logits[1], dims(l.Out[0])[1], l.Attrs.Bool("renorm"), in(0), out(0), out(1))

@@ -73,6 +73,7 @@ const (
 	groupActivations = "activations"
 	groupExchange    = "exchange"
 	groupWorkspace   = "workspace"
+	groupWorld       = "where the other ranks are"
 	groupGaps        = "alignment and gaps"
 )
 
@@ -122,6 +123,9 @@ func newPlanReport(planned *gen.Planned) planReport {
 		})
 	}
 	r.Memory = memory(plan, groups)
+	if world := r.PeakBytesPerGPU - plan.Bytes; world > 0 {
+		r.Memory = append(r.Memory, memoryGroup{groupWorld, 1, world})
+	}
 	return r
 }
 

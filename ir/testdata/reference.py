@@ -101,8 +101,8 @@ graph g ranks 1
 input record f32[16]
 input a f32[7 5]
 input b f32[7 5]
-aidx, aw = router(a) {top_k=2, renorm=true}
-bidx, bw = router(b) {top_k=2, renorm=false}
+aidx, aw = router(a, _) {top_k=2, renorm=true}
+bidx, bw = router(b, _) {top_k=2, renorm=false}
 astats = router_stats(a, aidx)
 bstats = router_stats(b, bidx)
 stats = add(astats, bstats)
@@ -128,7 +128,7 @@ input router f32[5 4]
 input gate_up f32[5 6 4]
 input down f32[5 4 3]
 logits = linear(x, router, _, _)
-idx, w = router(logits) {top_k=2, renorm=false}
+idx, w = router(logits, _) {top_k=2, renorm=false}
 offsets, pairs, slots = route(idx) {experts=5, expected=0}
 xr = permute(x, offsets, pairs) {top_k=2}
 gu = grouped_linear(xr, gate_up, offsets, _) {top_k=0}

@@ -62,5 +62,8 @@ const Work = "work"
 // What lies at address a in this rank's arena lies at base[r] + (a − base[rank]) in rank r's.
 const World = "world"
 
+// WorldBytes is the size of World: whole cache lines.
+func WorldBytes(ranks int) int64 { return int64(256 * ceil(12*ranks+16, 256)) }
+
 // Kernels returns the kernels of the h100 target, sorted by operation, the preferred first.
 func Kernels() []*Kernel { return append([]*Kernel(nil), kernels...) }

@@ -125,10 +125,15 @@ func (r *routerWarp) present(j int) *ptx.Kernel {
 // noLogit stands for the logit of an expert that does not exist: below every bf16, and its exponential is 0.
 const noLogit = -math.MaxFloat32
 
-// EmitRouter writes the kernel: parameters logits, idx, w and the number of tokens; a block for every 8 tokens.
-func EmitRouter(m *ptx.Module, d RouterDesc) {
-	k := m.Kernel(d.name("router"), 32*routerWarps)
+// EmitRouter writes the kernel: parameters logits, idx, w and the number of tokens, and with given the experts that are
+// chosen beforehand, [tokens, top_k], in rows that do not begin with −1; a block for every 8 tokens.
+func EmitRouter(m *ptx.Module, d RouterDesc, given bool) {
+	k := m.Kernel(d.entry(given), 32*routerWarps)
 	logits, idx, w, tokens := k.ParamPtr("logits"), k.ParamPtr("idx"), k.ParamPtr("w"), k.ParamU32("tokens")
+	var choice ptx.Reg
+	if given {
+		choice = k.ParamPtr("choice")
+	}
 	k.WaitPrerequisites()
 	r := newRouterWarp(k, d)
 	k.If(k.Lt(r.token, tokens), func() {
@@ -136,9 +141,7 @@ func EmitRouter(m *ptx.Module, d RouterDesc) {
 		k.Comment("a word an expert: the logit, as an unsigned number of the same order, above 65535 - expert")
 		var words []ptx.Reg
 		for j, v := range values {
-			flip := k.Or(k.Shr(v.As(ptx.S32), 31).As(ptx.U32), 1<<31)
-			order := k.And(k.Xor(v.As(ptx.U32), flip), 0xFFFF0000)
-			words = append(words, k.Or(order, k.Sub(0xFFFF-32*j, r.lane)))
+			words = append(words, r.word(v, k.Sub(0xFFFF-32*j, r.lane)))
 		}
 		chosen := k.Var(ptx.U32, "chosen", 0)
 		var top ptx.Reg
@@ -158,6 +161,15 @@ func EmitRouter(m *ptx.Module, d RouterDesc) {
 		}
 		k.Comment("lane j has choice j")
 		has := k.Lt(r.lane, d.TopK)
+		if given {
+			row := k.Add(choice, k.MulWide(k.Mul(r.token, d.TopK), 4))
+			chooses := k.Ge(k.Ld(ptx.Global, ptx.S32, row.At(0)), 0)
+			k.If(k.And(has, chooses), func() {
+				e := k.Ld(ptx.Global, ptx.U32, k.Add(row, k.MulWide(r.lane, 4)).At(0))
+				logit := k.Ld(ptx.Global, ptx.BF16, k.Add(logits, k.MulWide(k.Mad(r.token, d.Experts, e), 2)).At(0))
+				k.Assign(chosen, r.word(k.Convert(ptx.F32, logit), k.Sub(0xFFFF, e)))
+			})
+		}
 		e := k.Select(has, r.exponentials([]ptx.Reg{r.value(chosen)}, top)[0], k.Const(ptx.F32, 0))
 		var sum ptx.Reg
 		if d.Renorm {
@@ -173,6 +185,13 @@ func EmitRouter(m *ptx.Module, d RouterDesc) {
 	})
 	k.LaunchDependents()
 	k.Exit()
+}
+
+// word joins a logit, as an unsigned number of the same order, and the number below it that its expert has.
+func (r *routerWarp) word(logit, below ptx.Reg) ptx.Reg {
+	k := r.k
+	flip := k.Or(k.Shr(logit.As(ptx.S32), 31).As(ptx.U32), 1<<31)
+	return k.Or(k.And(k.Xor(logit.As(ptx.U32), flip), 0xFFFF0000), below)
 }
 
 // value returns the logit in a word.
@@ -234,9 +253,22 @@ func EmitRouterGrad(m *ptx.Module, d RouterDesc) {
 	k.Exit()
 }
 
-func routerSteps(d RouterDesc, tokens int, logits, idx, w string) []Step {
-	return []Step{{Launch{Entry: d.name("router"), Grid: ceil(tokens, routerWarps), Dependent: true,
-		Args: []Arg{Place(logits), Place(idx), Place(w), U32(tokens)}}, func(m *ptx.Module) { EmitRouter(m, d) }}}
+// entry is the name of the kernel.
+func (d RouterDesc) entry(given bool) string {
+	if given {
+		return d.name("router") + "_choice"
+	}
+	return d.name("router")
+}
+
+// routerSteps is the router's launch; choice names the experts chosen beforehand, "" where the router alone chooses.
+func routerSteps(d RouterDesc, tokens int, logits, choice, idx, w string) []Step {
+	args := []Arg{Place(logits), Place(idx), Place(w), U32(tokens)}
+	if choice != "" {
+		args = append(args, Place(choice))
+	}
+	return []Step{{Launch{Entry: d.entry(choice != ""), Grid: ceil(tokens, routerWarps), Dependent: true, Args: args},
+		func(m *ptx.Module) { EmitRouter(m, d, choice != "") }}}
 }
 
 func routerGradSteps(d RouterDesc, tokens int, dw, logits, idx, dlogits string) []Step {
@@ -252,7 +284,11 @@ var router = &Kernel{
 	Name: "router", Op: "router",
 	Covers: func(n *ir.Node) bool { return bfloat(n.In[0]) && routerDesc(n.In[0].Type, n.Attrs).covered() },
 	Steps: func(l *ir.Launch) []Step {
-		return routerSteps(routerDesc(l.In[0].Type, l.Attrs), l.In[0].Type.Dim(0), In(0), Out(0), Out(1))
+		choice := ""
+		if l.In[1] != nil {
+			choice = In(1)
+		}
+		return routerSteps(routerDesc(l.In[0].Type, l.Attrs), l.In[0].Type.Dim(0), In(0), choice, Out(0), Out(1))
 	},
 }
 
@@ -315,7 +351,7 @@ func routerCase(d RouterDesc, tokens int) Case {
 		}
 		return x
 	})
-	forward := routerSteps(d, tokens, "logits", "idx", "w")[0]
+	forward := routerSteps(d, tokens, "logits", "", "idx", "w")[0]
 	backward := routerGradSteps(d, tokens, "dw", "logits", "idx", "dlogits")[0]
 	return Case{
 		Name: fmt.Sprintf("%dx%d_top%d_renorm%v", tokens, d.Experts, d.TopK, d.Renorm),

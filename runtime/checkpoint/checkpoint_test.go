@@ -116,7 +116,7 @@ func (f profile) machine(params []Param, ranks, ep int) (Memory, [][]byte) {
 	for r := range arenas {
 		arenas[r] = make([]byte, size)
 	}
-	return Memory{ranks, ep, slicesOf(arenas)}, arenas
+	return Memory{Ranks: ranks, EP: ep, Arena: slicesOf(arenas)}, arenas
 }
 
 // slicesOf is an Arena of plain slices.

@@ -7,6 +7,8 @@ import "moegen/runtime/safetensors"
 type Memory struct {
 	Ranks int
 	EP    int
+	// Alone says that only rank 0 has an arena: nothing is written to the others, and reads of theirs give what it has.
+	Alone bool
 	Arena
 }
 
@@ -47,11 +49,31 @@ func (m *Memory) stretches(c *chunk, f func(stretch) error) error {
 // holds reports whether a rank has what lies on a coordinate.
 func (m *Memory) holds(rank int, p *Param, axis int) bool { return !p.Sharded || rank%m.EP == axis }
 
+// written returns how many ranks have an arena.
+func (m *Memory) written() int {
+	if m.Alone {
+		return 1
+	}
+	return m.Ranks
+}
+
+// wants reports whether an arena holds something of a chunk.
+func (m *Memory) wants(c *chunk) bool {
+	wanted := false
+	m.stretches(c, func(s stretch) error {
+		for rank := range m.written() {
+			wanted = wanted || m.holds(rank, c.param, s.axis)
+		}
+		return nil
+	})
+	return wanted
+}
+
 // put stores a chunk, given in the array's own type, on every rank that holds it.
 func (m *Memory) put(c *chunk, a Array, raw []byte) error {
 	width := a.DType.Bytes()
 	return m.stretches(c, func(s stretch) error {
-		for rank := range m.Ranks {
+		for rank := range m.written() {
 			if !m.holds(rank, c.param, s.axis) {
 				continue
 			}

@@ -41,12 +41,14 @@ func (t *target) Flags(flags *pflag.FlagSet) {
 
 // Open takes the first GPUs that there are, as many as the program has ranks.
 func (t *target) Open(p *train.Program) (train.Machine, error) {
-	d, err := t.device.open(p.Manifest.Ranks)
+	d, err := t.device.open(gpus(p))
 	if err != nil {
 		return nil, err
 	}
 	return open(d, t, p)
 }
+
+func (t *target) Rehearses() bool { return true }
 
 func (t *target) Platform(look bool) (train.Platform, error) {
 	here := train.Platform{Cores: runtime.GOMAXPROCS(0)}

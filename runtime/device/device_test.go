@@ -252,7 +252,7 @@ func TestSetup(t *testing.T) {
 // Ranks have GPUs of their own, and run at the same time.
 func TestTwoRanks(t *testing.T) {
 	p := toyProgram(toyParts(), simulated)
-	p.Manifest.Ranks = 2
+	p.Manifest.Ranks, p.Manifest.PeakBytesPerGPU = 2, toyBytes+256
 	m, err := p.Target.Open(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -298,6 +298,7 @@ func testWriteAndRead(t *testing.T, c choice) {
 	p := toyProgram(toyParts(), c)
 	const more = 3*pieceBytes + 100
 	p.Manifest.ArenaBytes += 4 * more
+	p.Manifest.PeakBytesPerGPU = p.Manifest.ArenaBytes
 	opened, err := p.Target.Open(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -361,7 +362,7 @@ func TestRunReturnsWhatIsWrong(t *testing.T) {
 
 func TestTooLittleMemory(t *testing.T) {
 	p := toyProgram(toyParts(), simulated)
-	p.Manifest.ArenaBytes = 80 << 30
+	p.Manifest.ArenaBytes, p.Manifest.PeakBytesPerGPU = 80<<30, 80<<30
 	_, err := p.Target.Open(&p)
 	if e := (*driver.Error)(nil); !errors.As(err, &e) || e.Kind != driver.NoMemory {
 		t.Errorf("got %v, want an error for too little memory", err)

@@ -42,10 +42,14 @@ const (
 	u64
 	place
 	tensor
+	world
 )
 
 // At is the address of a place in the arena, given by its offset in bytes, a .u64 parameter.
 func At(off int64) Arg { return Arg{kind: place, bits: uint64(off)} }
+
+// World is the address of what the rank knows of all ranks, a .u64 parameter.
+func World() Arg { return Arg{kind: world} }
 
 // U32 is a .u32, .s32 or .b32 parameter.
 func U32(v uint32) Arg { return Arg{kind: u32, bits: uint64(v)} }
@@ -71,6 +75,8 @@ func (a *Arg) add(r *Rank, p *driver.Params) error {
 		p.U64(a.bits)
 	case place:
 		p.Addr(r.at(int64(a.bits), 1))
+	case world:
+		p.Addr(r.world())
 	case tensor:
 		t := driver.Tensor{Element: a.box.Element, Dims: a.dims, Strides: a.strides, Box: a.box.Box, Swizzle: a.box.Swizzle}
 		end := a.dims[0] * a.box.Element.Bytes()
@@ -85,6 +91,14 @@ func (a *Arg) add(r *Rank, p *driver.Params) error {
 		p.Map(&m)
 	}
 	return nil
+}
+
+// world is where the rank's knowledge of all ranks lies: right behind its arena.
+func (r *Rank) world() driver.Addr {
+	if r.Ranks == 1 {
+		panic("BUG: device: a rank that is alone asks for the others")
+	}
+	return r.arena + driver.Addr(r.bytes)
 }
 
 // at returns the address of n bytes of the arena.

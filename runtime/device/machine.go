@@ -1,6 +1,8 @@
 package device
 
 import (
+	"encoding/binary"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -14,7 +16,7 @@ const reserve = 128 << 20
 
 // machine is a program on its GPUs.
 type machine struct {
-	workers []*worker
+	workers []*worker        // one a rank; of a rehearsal the one that stands for all
 	pieces  chan driver.Host // pinned memory through which bytes go to arenas and come from them
 	tap     host.Tap
 	timed   bool // kernels
@@ -28,7 +30,8 @@ const mostPieces = 16
 
 // open takes the GPUs of a program and their memory.
 func open(d driver.Driver, t *target, p *train.Program) (*machine, error) {
-	need := driver.Need{GPUs: p.Manifest.Ranks, Capability: capability, Memory: p.Manifest.ArenaBytes + reserve, Peers: p.Manifest.Ranks > 1}
+	gpus := gpus(p)
+	need := driver.Need{GPUs: gpus, Capability: capability, Memory: p.Manifest.PeakBytesPerGPU + reserve, Peers: gpus > 1}
 	devices, err := acquire(d, need)
 	if err != nil {
 		return nil, err
@@ -38,6 +41,9 @@ func open(d driver.Driver, t *target, p *train.Program) (*machine, error) {
 		m.workers = append(m.workers, newWorker(id, device, t, p))
 	}
 	err = m.all((*worker).open)
+	if err == nil && p.Manifest.Ranks > 1 {
+		err = m.introduce(p)
+	}
 	if err == nil {
 		err = m.workers[0].do(func() error {
 			for range cap(m.pieces) {
@@ -57,6 +63,14 @@ func open(d driver.Driver, t *target, p *train.Program) (*machine, error) {
 	return m, nil
 }
 
+// gpus is how many GPUs a program runs on.
+func gpus(p *train.Program) int {
+	if p.Rehearsed {
+		return 1
+	}
+	return p.Manifest.Ranks
+}
+
 // acquire opens the GPUs, on a thread that ends: none of this process is bound to one by chance.
 func acquire(d driver.Driver, need driver.Need) (devices []driver.Device, err error) {
 	done := make(chan struct{})
@@ -69,18 +83,45 @@ func acquire(d driver.Driver, need driver.Need) (devices []driver.Device, err er
 	return devices, err
 }
 
-// all has all workers do something at the same time, and returns the error of the first that has one.
-func (m *machine) all(f func(*worker) error) (first error) {
-	var calls []*call
+// all has all workers do something at the same time. It returns the first error as soon as there is one: the others may
+// be waiting for the rank that failed, and will for ever.
+func (m *machine) all(f func(*worker) error) error {
+	ended := make(chan *call, len(m.workers))
 	for _, w := range m.workers {
-		calls = append(calls, w.begin(func() error { return f(w) }))
+		w.last = w.begin(func() error { return f(w) })
+		go func(c *call) {
+			<-c.done
+			ended <- c
+		}(w.last)
 	}
-	for _, c := range calls {
-		if err := c.wait(); first == nil {
-			first = err
+	for range m.workers {
+		if err := (<-ended).wait(); err != nil {
+			return err
 		}
 	}
-	return first
+	return nil
+}
+
+// introduce tells every rank of the others: what gpu.World says lies behind its arena. Nothing has been launched yet.
+func (m *machine) introduce(p *train.Program) error {
+	rehearsed := uint32(0)
+	if p.Rehearsed {
+		rehearsed = 1
+	}
+	return m.all(func(w *worker) error {
+		var world []byte
+		for rank := range w.Ranks {
+			world = binary.LittleEndian.AppendUint64(world, uint64(m.workers[min(rank, len(m.workers)-1)].arena))
+		}
+		for _, x := range []uint32{uint32(w.ID), rehearsed, 0, 0} {
+			world = binary.LittleEndian.AppendUint32(world, x)
+		}
+		world = append(world, make([]byte, 4*w.Ranks)...) // the flags
+		if room := p.Manifest.PeakBytesPerGPU - p.Manifest.ArenaBytes; int64(len(world)) > room {
+			panic(fmt.Sprintf("BUG: device: %d bytes behind the arena for what takes %d", room, len(world)))
+		}
+		return w.device.Write(w.world(), world)
+	})
 }
 
 func (m *machine) Run(part train.Part) error {
@@ -90,6 +131,9 @@ func (m *machine) Run(part train.Part) error {
 func (m *machine) SetTap(t host.Tap) { m.tap = t }
 
 func (m *machine) Write(rank int, off int64, from []byte) error {
+	if rank >= len(m.workers) {
+		return nil // of a rehearsal
+	}
 	w := m.workers[rank]
 	if w.input(off, from) {
 		return nil
@@ -109,7 +153,7 @@ func (m *machine) Write(rank int, off int64, from []byte) error {
 }
 
 func (m *machine) Read(rank int, to []byte, off int64) error {
-	w := m.workers[rank]
+	w := m.workers[min(rank, len(m.workers)-1)]
 	if w.result(to, off) {
 		return nil
 	}
@@ -127,8 +171,10 @@ func (m *machine) Read(rank int, to []byte, off int64) error {
 	return nil
 }
 
-// Close ends the workers. What is pinned, allocated and loaded goes with the GPUs.
+// Close ends the workers, but for those that wait for a rank that failed: they go with the process. What is pinned,
+// allocated and loaded goes with the GPUs.
 func (m *machine) Close() {
+	m.workers = slices.DeleteFunc(m.workers, func(w *worker) bool { return w.last != nil && !w.last.ended() })
 	m.all(func(w *worker) error { return w.device.Close() }) // after a fault there is nothing more to do about it
 	for _, w := range m.workers {
 		close(w.calls)

@@ -14,6 +14,7 @@ type Rank struct {
 	ID    int
 	Ranks int
 
+	plays     int // ranks that it stands for, from ID on: 1, or all
 	device    driver.Device
 	module    driver.Module
 	stream    driver.Stream
@@ -176,7 +177,9 @@ func (r *Rank) hand(v *tap, to host.Tap) error {
 		if err := r.device.Read(safetensors.Bytes(x), v.at); err != nil {
 			return err
 		}
-		to.I32(r.ID, v.name, v.layer, x)
+		for i := range r.plays {
+			to.I32(r.ID+i, v.name, v.layer, x)
+		}
 		return nil
 	}
 	raw, x := make([]byte, v.n*v.dtype.Bytes()), make([]float32, v.n)
@@ -184,7 +187,9 @@ func (r *Rank) hand(v *tap, to host.Tap) error {
 		return err
 	}
 	safetensors.Decode(v.dtype, raw, x)
-	to.F32(r.ID, v.name, v.layer, x)
+	for i := range r.plays {
+		to.F32(r.ID+i, v.name, v.layer, x)
+	}
 	return nil
 }
 

@@ -107,7 +107,7 @@ func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 			State: []checkpoint.State{{Name: "exp_avg", Array: bf16(toyM)}},
 		}},
 		Layout: train.Layout{
-			Tokens: toyTokensAt, Targets: toyTargets, Positions: toyPositions, Starts: toyStarts, Record: toyRecord, Loss: toyLoss, AuxLoss: -1,
+			Tokens: toyTokensAt, Targets: toyTargets, Positions: toyPositions, Starts: toyStarts, Record: toyRecord, Loss: toyLoss, AuxLoss: -1, Choice: -1,
 			GradNorm: toyNorm, HeadRow: toyHeadRow, HeadRows: toyHead, Logits: toyLogits, LogitsType: safetensors.BF16,
 		},
 		Target: t,

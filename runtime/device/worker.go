@@ -18,6 +18,7 @@ type worker struct {
 	program *train.Program
 	target  *target
 	calls   chan func()
+	last    *call // that all workers were asked for
 
 	inputs  []*port
 	results []*port
@@ -41,7 +42,8 @@ type port struct {
 
 func newWorker(id int, device driver.Device, t *target, p *train.Program) *worker {
 	w := &worker{
-		Rank:    Rank{ID: id, Ranks: p.Manifest.Ranks, device: device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
+		Rank: Rank{ID: id, Ranks: p.Manifest.Ranks, plays: p.Manifest.Ranks / gpus(p),
+			device: device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
 		program: p, target: t, calls: make(chan func()),
 		steps: map[train.Part][]step{}, graphs: map[train.Part]driver.Graph{}, timings: map[train.Part]*timing{}, took: map[string]float64{},
 	}
@@ -87,6 +89,16 @@ func (c *call) wait() error {
 	return c.err
 }
 
+// ended tells whether wait returns at once.
+func (c *call) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (w *worker) do(f func() error) error { return w.begin(f).wait() }
 
 // open loads the kernels and takes the memory.
@@ -100,7 +112,7 @@ func (w *worker) open() (err error) {
 	if w.module, _, err = w.device.Load([]byte(w.target.kernels)); err != nil {
 		return err
 	}
-	if w.arena, err = w.device.Alloc(w.bytes); err != nil {
+	if w.arena, err = w.device.Alloc(w.program.Manifest.PeakBytesPerGPU); err != nil {
 		return err
 	}
 	if w.stream, err = w.device.NewStream(false); err != nil {
@@ -133,7 +145,11 @@ func (w *worker) openPorts() error {
 		}
 		return &port{at: w.at(off, bytes), off: off, pinned: pinned, after: after}, err
 	}
-	for _, in := range [][2]int64{{l.Tokens, tokens}, {l.Targets, tokens}, {l.Positions, tokens}, {l.Starts, tokens}, {l.Record, 4 * host.RecordLen}, {l.HeadRow, 4}} {
+	inputs := [][2]int64{{l.Tokens, tokens}, {l.Targets, tokens}, {l.Positions, tokens}, {l.Starts, tokens}, {l.Record, 4 * host.RecordLen}, {l.HeadRow, 4}}
+	if l.Choice >= 0 {
+		inputs = append(inputs, [2]int64{l.Choice, tokens * int64(m.TopK)})
+	}
+	for _, in := range inputs {
 		p, err := open(in[0], in[1])
 		if err != nil {
 			return err

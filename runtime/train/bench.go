@@ -22,6 +22,8 @@ type benchReport struct {
 	Ranks               int                `json:"gpus"`
 	DType               string             `json:"dtype"`
 	Target              string             `json:"target"`
+	Rehearsed           bool               `json:"rehearsed"`         // one of the ranks ran, alone: no wire
+	Router              string             `json:"router"`            // learned, balanced or uniform
 	Steps               int                `json:"steps"`             // timed
 	Warmup              int                `json:"warmup"`            // before them
 	TokensPerSecond     float64            `json:"tokens_per_second"` // of whole steps
@@ -33,7 +35,7 @@ type benchReport struct {
 	FLOPsPerToken       int64              `json:"flops_per_token"`
 	GFLOPS              float64            `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
 	PeakRSSBytes        int64              `json:"peak_rss_bytes"`
-	PlannedBytes        int64              `json:"planned_bytes"` // arenas of all ranks
+	PlannedBytes        int64              `json:"planned_bytes"` // of all ranks that ran
 	Shares              shares             `json:"shares"`        // of the step
 	KernelMS            map[string]float64 `json:"kernel_ms"`     // of a step, by family of kernels
 	Losses              []float64          `json:"loss"`          // of every step, warm-up first
@@ -48,7 +50,15 @@ func newBench(program Program) *cobra.Command {
 	steps := measure.flags.Int("steps", 10, "timed steps")
 	warmup := measure.flags.Int("warmup", 3, "steps before them")
 	checkpoint := measure.flags.String("checkpoint", "", "Hugging Face `DIR` with weights (default: random weights)")
-	seed := measure.flags.Uint64("seed", 0, "seed of the weights and the tokens")
+	seed := measure.flags.Uint64("seed", 0, "seed of the weights, the tokens and the uniform router")
+	router := learned
+	if program.Layout.Choice >= 0 {
+		measure.flags.Var(&router, "router", "who chooses the experts: learned, the router; balanced, everybody in turn; uniform, chance.\n"+
+			"The router computes its choice and its weights in any case")
+	}
+	if program.rehearses() {
+		measure.flags.BoolVar(&program.Rehearsed, "rehearse", false, rehearseUsage)
+	}
 	output := newGroup("Output")
 	asJSON := output.flags.Bool("json", false, "print one JSON object")
 	cmd := &cobra.Command{
@@ -66,7 +76,7 @@ of their own after the timed steps.`,
 			if seq := program.Manifest.Seq; seq < 2 {
 				return fmt.Errorf("bench predicts the next token of a row, and this binary was built with --seq %d: build one with at least 2", seq)
 			}
-			report, err := bench(program, *checkpoint, *seed, *steps, *warmup)
+			report, err := bench(program, *checkpoint, *seed, *steps, *warmup, router)
 			if err != nil {
 				return err
 			}
@@ -82,17 +92,25 @@ of their own after the timed steps.`,
 }
 
 // bench measures the steps of a program.
-func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (*benchReport, error) {
+func bench(program Program, checkpoint string, seed uint64, steps, warmup int, router routing) (*benchReport, error) {
 	e, err := startFrom(program, checkpoint, seed)
 	if err != nil {
 		return nil, err
 	}
 	defer e.close()
 	m := program.Manifest
+	if err := router.apply(e, seed); err != nil {
+		return nil, err
+	}
+	running := m.Ranks
+	if program.Rehearsed {
+		running = 1
+	}
 	report := &benchReport{
 		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType, Target: m.Target,
+		Rehearsed: program.Rehearsed, Router: router.String(),
 		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
-		PlannedBytes: m.ArenaBytes * int64(m.Ranks),
+		PlannedBytes: m.PeakBytesPerGPU * int64(running),
 	}
 	if report.Platform, err = program.Target.Platform(true); err != nil {
 		return nil, failed(err)
@@ -121,7 +139,7 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int) (
 		return nil, err
 	}
 	report.PeakRSSBytes = metrics.PeakRSS()
-	tokens := float64(len(timer.batch.Tokens))
+	tokens := float64(running * e.tokens)
 	report.HostMS /= float64(steps)
 	if report.Joules > 0 {
 		report.TokensPerJoule = tokens * float64(steps) / report.Joules
@@ -193,8 +211,8 @@ func median(values []float64) float64 {
 
 func (r *benchReport) print(cmd *cobra.Command) {
 	rows := [][2]string{
-		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s",
-			r.Model, r.DType, ranks(r.Ranks, r.Target), r.MicroBatch, r.Seq, r.Platform)},
+		{"case", fmt.Sprintf("%s, %s, %s, %d × %d tokens a rank, %s router, %s",
+			r.Model, r.DType, r.ran(), r.MicroBatch, r.Seq, r.Router, r.Platform)},
 		{"tokens/s", fmt.Sprintf("%s of whole steps, %s of forward and backward", metrics.Count(int64(r.TokensPerSecond+0.5)), metrics.Count(int64(r.GradTokensPerSecond+0.5)))},
 		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
 			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},
@@ -214,6 +232,14 @@ func (r *benchReport) print(cmd *cobra.Command) {
 		rows = append(rows, [2]string{"power", fmt.Sprintf("%.0f W at %.0f MHz, %.3g tokens a joule", r.Watts, r.ClockMHz, r.TokensPerJoule)})
 	}
 	printTable(cmd, rows)
+}
+
+// ran says what ran.
+func (r *benchReport) ran() string {
+	if r.Rehearsed {
+		return fmt.Sprintf("one rank of %d of %s (rehearsed, no wire)", r.Ranks, r.Target)
+	}
+	return ranks(r.Ranks, r.Target)
 }
 
 // kernels is what the kernels of a step take in all, in milliseconds, when none overlaps another.

@@ -16,6 +16,8 @@ type cpu struct{ parts Parts[host.Rank] }
 
 func (cpu) Flags(*pflag.FlagSet) {}
 
+func (cpu) Rehearses() bool { return false }
+
 func (cpu) Platform(bool) (Platform, error) {
 	return Platform{CPUPath: host.Path(), Cores: runtime.GOMAXPROCS(0)}, nil
 }

@@ -68,7 +68,31 @@ func start(program Program) (*engine, error) {
 		machine.Close()
 		return nil, failed(err)
 	}
-	return &engine{program, machine, m.MicroBatch * m.Seq}, nil
+	e := &engine{program, machine, m.MicroBatch * m.Seq}
+	if err := e.choose(func(int, int) int32 { return -1 }); err != nil {
+		machine.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// choose says which expert choice j of token t is, t counted over all ranks, in all layers from now on; -1: the router's own.
+// It does nothing in a program whose router always chooses.
+func (e *engine) choose(expert func(t, j int) int32) error {
+	at, m := e.program.Layout.Choice, &e.program.Manifest
+	if at < 0 {
+		return nil
+	}
+	choice := make([]int32, e.tokens*m.TopK)
+	for rank := range m.Ranks {
+		for i := range choice {
+			choice[i] = expert(rank*e.tokens+i/m.TopK, i%m.TopK)
+		}
+		if err := put(e, rank, at, choice); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *engine) close() { e.machine.Close() }
@@ -192,7 +216,7 @@ func (e *engine) logits(first, rows int, use func(rank int, logits []float32) er
 
 // memory is the arenas as checkpoints see them.
 func (e *engine) memory() checkpoint.Memory {
-	return checkpoint.Memory{Ranks: e.program.Manifest.Ranks, EP: e.program.Manifest.EP, Arena: e.machine}
+	return checkpoint.Memory{Ranks: e.program.Manifest.Ranks, EP: e.program.Manifest.EP, Alone: e.program.Rehearsed, Arena: e.machine}
 }
 
 // record is what changes from step to step, in the order of host's Record constants.

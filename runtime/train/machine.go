@@ -44,6 +44,8 @@ func (p *Parts[Rank]) Of(part Part) func(*Rank) {
 type Target interface {
 	// Flags declares the options that say which device it is to be, where there is a choice.
 	Flags(*pflag.FlagSet)
+	// Rehearses tells whether Open can have one rank run alone, see Program.Rehearsed.
+	Rehearses() bool
 	// Open takes the memory of a program, all of it. Optimizer state is zero, all else is to be written before it is
 	// read. An error with a method ExitStatus says what the process ends with.
 	Open(*Program) (Machine, error)
@@ -54,7 +56,8 @@ type Target interface {
 // Machine is a program's ranks with their arenas, ready to run. Nothing else is called during a Run, and after an error
 // nothing but Close.
 type Machine interface {
-	// Write and Read of a rank's arena can be called by several goroutines at the same time.
+	// Write and Read of a rank's arena can be called by several goroutines at the same time. In a rehearsal what rank 0
+	// has is what all have, and what is written to the others is dropped.
 	checkpoint.Arena
 	// Run runs a part on all ranks and returns when all are done. It sees what was written before, and Read sees what
 	// it did.

@@ -22,6 +22,9 @@ func newProbe(program Program) *cobra.Command {
 	dir := input.flags.String("checkpoint", "", "Hugging Face `DIR` to start from")
 	batches := input.flags.String("batch", "", "safetensors `FILE` with input_ids and labels, [steps, rows, tokens] int64, labels not shifted;\nposition_ids and document_ids if rows are packed")
 	setting := input.flags.String("case", "", "JSON `FILE`: steps, optimizer {lr, betas, eps, weight_decay}, max_grad_norm, router_aux_loss_coef")
+	if program.rehearses() {
+		input.flags.BoolVar(&program.Rehearsed, "rehearse", false, rehearseUsage)
+	}
 	output := newGroup("Output")
 	out := output.flags.String("out", "", "safetensors `FILE` to write")
 	cmd := &cobra.Command{

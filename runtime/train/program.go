@@ -12,6 +12,10 @@ type Program struct {
 	Params   []checkpoint.Param
 	Layout   Layout
 	Target   Target
+
+	// Rehearsed says that one rank runs alone and stands for all, Manifest.Ranks as before: what it would exchange with the
+	// others it exchanges with itself. So it computes a model of which expert e is local expert e mod L.
+	Rehearsed bool
 }
 
 // Layout gives the arena offsets, in bytes and the same on every rank, of what the host reads and writes.
@@ -28,6 +32,7 @@ type Layout struct {
 	HeadRow   int64 // int32 [1]: first row for Head
 	HeadRows  int   // rows that one Head computes
 	Logits    int64 // [HeadRows, Vocab]: written by Head
+	Choice    int64 // int32 [T, TopK]: the experts of every token in all layers; the router chooses where they are -1; -1: none
 
 	LogitsType safetensors.DType // F32 or BF16
 }
@@ -55,8 +60,8 @@ type Manifest struct {
 	AuxCoef          float64 `json:"router_aux_loss_coef"` // 0: the auxiliary loss is not part of this program
 	Parameters       int64   `json:"parameters"`
 	ActiveParameters int64   `json:"active_parameters"`
-	FLOPsPerToken    int64   `json:"flops_per_token"` // forward and backward
-	ArenaBytes       int64   `json:"arena_bytes"`     // a rank
-	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"`
-	PlanHash         string  `json:"plan_hash"` // SHA-256 of the plan's text, hex
+	FLOPsPerToken    int64   `json:"flops_per_token"`    // forward and backward
+	ArenaBytes       int64   `json:"arena_bytes"`        // a rank
+	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"` // the arena, and on GPUs what a rank knows of all ranks
+	PlanHash         string  `json:"plan_hash"`          // SHA-256 of the plan's text, hex
 }
