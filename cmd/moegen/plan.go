@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -14,26 +15,48 @@ import (
 // planCommand shows what a binary will take, without making it.
 func planCommand() *cobra.Command {
 	var request requestFlags
-	var asJSON, every bool
+	var asJSON, every, timed bool
+	var measured string
 	output := newFlagGroup("Output")
 	output.flags.BoolVar(&every, "buffers", false, "list every buffer")
+	output.flags.BoolVar(&timed, "timeline", false, "predict the time of every launch of a step, by family of kernels (target h100)")
+	output.flags.StringVar(&measured, "measured", "", "`FILE` with what the binary's bench --json printed, to set beside the timeline")
 	output.flags.BoolVar(&asJSON, "json", false, "print JSON, with every buffer")
 	cmd := &cobra.Command{
 		Use:   "plan NAME|DIR|config.json [flags]",
 		Short: "Show the memory and the work of a training binary before it is built",
 		Long: `Show what a training binary will take: parameters, floating-point operations a token, and where every byte of
-a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.`,
+a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.
+
+With --timeline also how long a step is to take: for every launch the longer of its FLOPs at the speed of the tensor
+cores and its bytes at that of memory, over the share of these that its family of kernels was measured to reach.`,
 		Args: oneModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if measured != "" && !timed {
+				return errors.New("--measured compares with a timeline; give --timeline too")
+			}
 			planned, err := request.plan(cmd, args[0])
 			if err != nil {
 				return err
 			}
 			report := newPlanReport(planned)
+			if timed {
+				if report.Timeline, err = newTimeline(planned); err != nil {
+					return err
+				}
+			}
+			if measured != "" {
+				if err := report.Timeline.compare(measured, planned); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), report)
 			}
-			return report.print(cmd.OutOrStdout(), every)
+			if err := report.print(cmd.OutOrStdout(), every); err != nil || !timed {
+				return err
+			}
+			return report.Timeline.print(cmd.OutOrStdout())
 		},
 	}
 	addGroups(cmd, request.group(), output, request.dumpGroup())
@@ -46,6 +69,7 @@ type planReport struct {
 	Launches map[string]int `json:"launches"` // of each program
 	Memory   []memoryGroup  `json:"memory"`   // adds up to the peak
 	Buffers  []bufferRow    `json:"buffers"`
+	Timeline *timeline      `json:"timeline,omitempty"`
 }
 
 // memoryGroup is a part of a rank's memory. What lives for good counts in full; what comes and goes counts as
