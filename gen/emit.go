@@ -42,8 +42,8 @@ type emitter struct {
 }
 
 // emit turns a plan into a module that stands alone: the program, its copy of the runtime, and the third
-// parties that the runtime needs. The same plan and manifest give the same bytes.
-func emit(plan *ir.Plan, m Manifest) (Files, error) {
+// parties that the runtime needs. The same plan, manifest and assembler give the same bytes.
+func emit(plan *ir.Plan, m Manifest, assemble Assemble) (Files, error) {
 	e := &emitter{plan: plan, manifest: m, scope: newScope()}
 	files := Files{
 		{"plan.txt", []byte(ir.PrintPlan(plan))},
@@ -53,14 +53,18 @@ func emit(plan *ir.Plan, m Manifest) (Files, error) {
 	for _, p := range plan.Programs {
 		files = append(files, File{p.Name + ".go", e.program(p)})
 	}
+	if plan.Target == "h100" {
+		kernels, err := e.kernelFiles(assemble)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, kernels...)
+	}
 	files = append(files,
 		File{"params.go", e.params()},
 		File{"program.go", e.programFile()},
 	)
-	if plan.Target == "h100" {
-		files = append(files, File{"kernels.go", e.kernelsFile()}, File{"kernels.ptx", e.ptx()})
-	}
-	rest, err := standing(m)
+	rest, err := standing(e.manifest)
 	if err != nil {
 		return nil, err
 	}

@@ -134,13 +134,20 @@ func (e *emitter) module() *ptx.Module {
 	return m
 }
 
-// ptx is kernels.ptx.
-func (e *emitter) ptx() []byte {
+// kernelFiles are the kernels of the program: kernels.ptx, what an assembler makes of it, in a file that is empty where
+// there is none, and kernels.go. The manifest says which assembler it was.
+func (e *emitter) kernelFiles(assemble Assemble) (Files, error) {
 	text, err := e.module().Text()
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return []byte(text)
+	var cubin []byte
+	if assemble != nil {
+		if cubin, e.manifest.PTXAS, err = assemble(text); err != nil {
+			return nil, err
+		}
+	}
+	return Files{{"kernels.go", e.kernelsFile()}, {"kernels.ptx", []byte(text)}, {"kernels.cubin", cubin}}, nil
 }
 
 // kernelsFile is kernels.go: the kernels that the program launches and the boxes that they copy.
@@ -151,6 +158,11 @@ func (e *emitter) kernelsFile() []byte {
 	f.Comment("")
 	f.Comment("//go:embed kernels.ptx")
 	f.Var().Id("kernels").String()
+	f.Line()
+	f.Comment("assembled is the same as machine code, or empty.")
+	f.Comment("")
+	f.Comment("//go:embed kernels.cubin")
+	f.Var().Id("assembled").String()
 	f.Line()
 	infos := map[string]ptx.Info{}
 	for _, i := range e.module().Kernels() {

@@ -19,6 +19,7 @@ type Manifest struct {
 	Config           string  `json:"config"`
 	Version          string  `json:"moegen_version"`
 	GoVersion        string  `json:"go_version"`
+	PTXAS            string  `json:"ptxas,omitempty"`
 	Target           string  `json:"target"`
 	DType            string  `json:"dtype"`
 	Optimizer        string  `json:"optimizer"`
@@ -62,9 +63,13 @@ func (p *Planned) worldBytes() int64 {
 	return gpu.WorldBytes(p.Plan.Ranks)
 }
 
-// Emit returns the module of a planned program.
-func (p *Planned) Emit(version, goVersion string) (Files, error) {
-	return emit(p.Plan, p.Manifest(version, goVersion))
+// Assemble makes machine code of a program's kernels, which are given as PTX. It returns the release of the assembler too.
+type Assemble func(ptx string) (cubin []byte, release string, err error)
+
+// Emit returns the module of a planned program. assemble is called once if the program has kernels in PTX; with nil they
+// remain what they are.
+func (p *Planned) Emit(version, goVersion string, assemble Assemble) (Files, error) {
+	return emit(p.Plan, p.Manifest(version, goVersion), assemble)
 }
 
 // text is the manifest as it stands in the program: indented JSON.
@@ -102,7 +107,8 @@ func (e *emitter) target() *jen.Statement {
 			field("Eval", jen.Id("eval")), field("Head", jen.Id("head")))
 	}
 	if e.plan.Target == "h100" {
-		return jen.Qual(devicePath, "H100").Call(jen.Id("kernels"), parts(devicePath))
+		return jen.Qual(devicePath, "H100").Call(
+			jen.Qual(devicePath, "Code").Values(field("PTX", jen.Id("kernels")), field("Cubin", jen.Id("assembled"))), parts(devicePath))
 	}
 	return jen.Qual(trainPath, "CPU").Call(parts(hostPath))
 }

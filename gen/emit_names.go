@@ -18,7 +18,7 @@ type scope map[string]bool
 func newScope() scope {
 	s := scope{}
 	for _, name := range []string{
-		"host", "device", "driver", "train", "checkpoint", "safetensors", "r", "p", "o", "i", "init", "kernels",
+		"host", "device", "driver", "train", "checkpoint", "safetensors", "r", "p", "o", "i", "init", "kernels", "assembled",
 		"main", "program", "manifest", "params", "setup", "microBatch", "update", "eval", "head",
 	} {
 		s[name] = true

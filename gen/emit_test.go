@@ -2,6 +2,7 @@ package gen
 
 import (
 	"encoding/json"
+	"errors"
 	"go/format"
 	"go/parser"
 	"go/token"
@@ -27,7 +28,7 @@ func toyFiles(t *testing.T, ranks int) Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := planned.Emit("0.0.0", "go0")
+	files, err := planned.Emit("0.0.0", "go0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func unfusedFiles(t *testing.T, ranks int) Files {
 			t.Fatal(err)
 		}
 	}
-	files, err := (&Planned{Request: s.req, Plan: s.plan}).Emit("0.0.0", "go0")
+	files, err := (&Planned{Request: s.req, Plan: s.plan}).Emit("0.0.0", "go0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +86,67 @@ func TestEmitIsDeterministic(t *testing.T) {
 func TestEmittedModuleVets(t *testing.T) {
 	t.Run("as planned", func(t *testing.T) { vet(t, toyFiles(t, 2), ".", "./runtime/...") })
 	t.Run("unfused", func(t *testing.T) { vet(t, unfusedFiles(t, 2), ".") })
-	t.Run("what stands in a module for GPUs", func(t *testing.T) {
-		files, err := standing(Manifest{Target: "h100"})
+	t.Run("for GPUs", func(t *testing.T) {
+		files, err := gpuPlan(t).Emit("0.0.0", "go0", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		vet(t, files, "./runtime/...")
+		vet(t, files, ".", "./runtime/...")
 	})
+}
+
+func gpuPlan(t *testing.T) *Planned {
+	t.Helper()
+	m, _ := models.Lookup("tiny-qwen3-moe")
+	planned, err := Plan(Request{Model: m, Target: "h100", DType: "bf16", Seq: 64, MicroBatch: 1, GPUs: 1, Recompute: RecomputeNone}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return planned
+}
+
+// Beside the machine code and what is said of it, a module for GPUs is the same with an assembler and without, the hash of
+// the plan included.
+func TestEmittedKernels(t *testing.T) {
+	planned := gpuPlan(t)
+	var given string
+	with, err := planned.Emit("0.0.0", "go0", func(text string) ([]byte, string, error) {
+		given = text
+		return []byte("machine code"), "13.0", nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without, err := planned.Emit("0.0.0", "go0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byPath := map[string]string{}
+	for _, f := range without {
+		byPath[f.Path] = string(f.Data)
+	}
+	if given == "" || given != byPath["kernels.ptx"] {
+		t.Errorf("assembled was a text of %d bytes, kernels.ptx has %d", len(given), len(byPath["kernels.ptx"]))
+	}
+	var differ []string
+	for _, f := range with {
+		if string(f.Data) != byPath[f.Path] {
+			differ = append(differ, f.Path)
+		}
+		if f.Path == "kernels.cubin" && (string(f.Data) != "machine code" || byPath[f.Path] != "") {
+			t.Errorf("kernels.cubin holds %q with an assembler, %q without", f.Data, byPath[f.Path])
+		}
+		if f.Path == "program.go" && !strings.Contains(string(f.Data), `"ptxas": "13.0",`) {
+			t.Error("the manifest does not name the assembler")
+		}
+	}
+	if want := []string{"README.md", "kernels.cubin", "program.go"}; len(with) != len(without) || !slices.Equal(differ, want) {
+		t.Errorf("%v differ, not %v", differ, want)
+	}
+	refused := errors.New("refused")
+	if files, err := planned.Emit("0.0.0", "go0", func(string) ([]byte, string, error) { return nil, "", refused }); err != refused || files != nil {
+		t.Errorf("%d files, %v, of an assembler that fails", len(files), err)
+	}
 }
 
 func vet(t *testing.T, files Files, packages ...string) {
@@ -147,7 +202,7 @@ func TestEmitStaysSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := planned.Emit("0.0.0", "go0")
+	files, err := planned.Emit("0.0.0", "go0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

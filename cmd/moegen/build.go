@@ -11,6 +11,7 @@ import (
 // buildCommand makes a training binary.
 func buildCommand() *cobra.Command {
 	var request requestFlags
+	var assembler assemblerFlags
 	var out string
 	var force bool
 	output := newFlagGroup("Output")
@@ -20,7 +21,10 @@ func buildCommand() *cobra.Command {
 		Use:   "build NAME|DIR|config.json [flags] -o BIN",
 		Short: "Build a training binary",
 		Long: `Build the training binary of a model: static, for Linux on amd64, the same bytes wherever it is built with the
-same Go. It needs a Go toolchain (` + testedGo + `) and no network.`,
+same Go. It needs a Go toolchain (` + testedGo + `) and no network.
+
+A binary for h100 holds its kernels as PTX and, where a ptxas is found, as machine code too, which starts at once; its bytes
+then depend on the release of ptxas as well.`,
 		Args: oneModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(out, force); err != nil {
@@ -34,14 +38,18 @@ same Go. It needs a Go toolchain (` + testedGo + `) and no network.`,
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(version, goTool.version)
+			assemble, err := assembler.assembler(cmd, request.request.Target)
+			if err != nil {
+				return err
+			}
+			files, err := planned.Emit(version, goTool.version, assemble)
 			if err != nil {
 				return failure{err}
 			}
 			return goTool.compile(cmd.Context(), files, out, force)
 		},
 	}
-	addGroups(cmd, request.group(), output, request.dumpGroup())
+	addGroups(cmd, request.group(), assembler.group(), output, request.dumpGroup())
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 // emitCommand writes the module of a training binary without compiling it.
 func emitCommand() *cobra.Command {
 	var request requestFlags
+	var assembler assemblerFlags
 	var out string
 	output := newFlagGroup("Output")
 	output.flags.StringVarP(&out, "output", "o", "", "new folder for the module (needed)")
@@ -30,14 +31,18 @@ own copy of the runtime, and third parties. It builds without network and withou
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(version, runtime.Version())
+			assemble, err := assembler.assembler(cmd, request.request.Target)
+			if err != nil {
+				return err
+			}
+			files, err := planned.Emit(version, runtime.Version(), assemble)
 			if err != nil {
 				return failure{err}
 			}
 			return writeFolder(out, files)
 		},
 	}
-	addGroups(cmd, request.group(), output, request.dumpGroup())
+	addGroups(cmd, request.group(), assembler.group(), output, request.dumpGroup())
 	return cmd
 }
 

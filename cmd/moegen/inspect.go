@@ -43,7 +43,7 @@ only read. Its own info command prints the same manifest.`,
 				{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(m.Parameters), grouped(m.ActiveParameters))},
 				{"FLOPs a token", grouped(m.FLOPsPerToken)},
 				{"peak memory a rank", grouped(m.PeakBytesPerGPU) + " bytes"},
-				{"made by", fmt.Sprintf("moegen %s with %s", m.Version, m.GoVersion)},
+				{"made by", m.MadeBy()},
 				{"plan", m.PlanHash},
 			} {
 				fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines of testdata/script: messages, exit statuses, and what is left behind.
-// "exits N command..." runs a command that must end with status N.
+// "exits N command..." runs a command that must end with status N; [cuda] holds where a CUDA toolkit is installed.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -27,6 +28,13 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GOCACHE", buildCache(t))
 			e.Setenv("BIN", filepath.SplitList(e.Getenv("PATH"))[0]) // where moegen is
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "cuda" {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			installed, err := filepath.Glob("/usr/local/cuda*/bin/ptxas")
+			return installed != nil, err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {

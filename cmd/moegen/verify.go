@@ -15,7 +15,6 @@ import (
 
 	"moegen/check"
 	"moegen/gen"
-	"moegen/internal/ptxas"
 	"moegen/runtime/driver"
 )
 
@@ -159,19 +158,6 @@ func simulateAll(ctx context.Context, items []check.Item, texts []string, o chec
 		}
 	}
 	return nil
-}
-
-// findAssembler returns the assemblers to use, or why there is none.
-func findAssembler(path string) (tools []ptxas.Tool, none string, err error) {
-	if path != "" {
-		t, err := ptxas.Open(path)
-		return []ptxas.Tool{t}, "", err
-	}
-	tools, err = ptxas.Find()
-	if errors.Is(err, ptxas.ErrNone) {
-		return nil, err.Error(), nil
-	}
-	return tools, "", err
 }
 
 // emitTexts writes the text of every item into a folder and replaces nothing.

@@ -24,15 +24,15 @@ import (
 // capability is what the kernels are written for: code for sm_90a runs on 9.0 and nothing else.
 const capability = 90
 
-// H100 is the target of programs whose ranks are GPUs, one each. kernels is the PTX of all kernels, one module.
-func H100(kernels string, parts train.Parts[Rank]) train.Target {
-	return &target{kernels: kernels, parts: parts}
+// H100 is the target of programs whose ranks are GPUs, one each.
+func H100(code Code, parts train.Parts[Rank]) train.Target {
+	return &target{code: code, parts: parts}
 }
 
 type target struct {
-	kernels string
-	parts   train.Parts[Rank]
-	device  choice
+	code   Code
+	parts  train.Parts[Rank]
+	device choice
 }
 
 func (t *target) Flags(flags *pflag.FlagSet) {

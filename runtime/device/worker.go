@@ -109,7 +109,7 @@ func (w *worker) open() (err error) {
 	if w.before, _, err = w.device.Memory(); err != nil {
 		return err
 	}
-	if w.module, _, err = w.device.Load([]byte(w.target.kernels)); err != nil {
+	if w.module, err = w.target.code.load(w.device); err != nil {
 		return err
 	}
 	if w.arena, err = w.device.Alloc(w.program.Manifest.PeakBytesPerGPU); err != nil {

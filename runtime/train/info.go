@@ -47,7 +47,7 @@ func printInfo(cmd *cobra.Command, m Manifest, here Platform) {
 		{"planned memory", fmt.Sprintf("%s a rank, %s in all", metrics.Bytes(m.ArenaBytes), metrics.Bytes(m.ArenaBytes*int64(m.Ranks)))},
 		{"work", metrics.Count(m.FLOPsPerToken) + " FLOPs a token, forward and backward"},
 		{"this machine", here.String()},
-		{"made by", fmt.Sprintf("moegen %s, %s", m.Version, m.GoVersion)},
+		{"made by", m.MadeBy()},
 		{"plan", m.PlanHash},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -20,6 +21,18 @@ const maxManifest = 1 << 24
 
 // ErrNoManifest says that a file is no training binary.
 var ErrNoManifest = errors.New("not a training binary made by moegen")
+
+// MadeBy names the tools that made the binary.
+func (m *Manifest) MadeBy() string {
+	tools := fmt.Sprintf("moegen %s, %s", m.Version, m.GoVersion)
+	switch {
+	case m.PTXAS != "":
+		tools += ", ptxas " + m.PTXAS
+	case m.Target == "h100":
+		tools += ", no ptxas"
+	}
+	return tools
+}
 
 // MustManifest returns the manifest of a marked text, the constant of a generated program.
 func MustManifest(marked string) Manifest {
