@@ -254,7 +254,7 @@ func (o rankOp) items(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int
 	for r := range c.in {
 		if c.alone < 0 || c.alone == r {
 			bound := deviceOp{op: o.op, results: o.results}.bind(c.rank(r), n, k, shared, want[r], magnitude[r])
-			out = append(out, check.Item{Kernel: k.Name, Case: c.inWorld(bound, r)})
+			out = append(out, check.Item{Kernel: k.Name, Case: c.inWorld(inTheMiddle(bound, n, shared), r)})
 		}
 	}
 	return out
@@ -278,6 +278,53 @@ func rankRouteOf(c rankCase, n *ir.Node) rankRoute {
 		return int(c.in[0][0].data[token*t.Dim(1)+j])
 	})
 	return r.tied()
+}
+
+// inTheMiddle puts launches around those of a case: one that makes operand 0, which peers read, and others that read what peers may
+// write, result 0, and overwrite the operand.
+func inTheMiddle(of gpu.Case, n *ir.Node, shared [][2]int) gpu.Case {
+	x, y := gpu.In(0), gpu.Out(0)
+	same := slices.Contains(shared, [2]int{0, 0})
+	if at := slices.IndexFunc(shared, func(s [2]int) bool { return s[0] == 0 }); at >= 0 {
+		y = gpu.In(shared[at][1])
+	}
+	at := slices.IndexFunc(of.Buffers, func(b gpu.Buffer) bool { return b.Name == x })
+	of.Buffers = slices.Clone(of.Buffers)
+	made := of.Buffers[at]
+	of.Buffers[at].At, made.Name = nil, "made"
+	after := gpu.Buffer{Name: "after", Elem: elems[n.Out[0].Type.DType], Len: n.Out[0].Type.Elements()}
+	of.Buffers = append(of.Buffers, made, after)
+	copying := func(to, from string, b gpu.Buffer) gpu.Launch {
+		return gpu.Launch{Entry: "copy", Grid: 1, Dependent: true, Args: []gpu.Arg{gpu.Place(to), gpu.Place(from), gpu.U32(b.Len * b.Elem.Bytes() / 2)}}
+	}
+	of.Launches = append([]gpu.Launch{copying(x, "made", made)}, of.Launches...)
+	if !n.Out[0].Type.Shape[0].Bounded { // all of it is written
+		of.Launches = append(of.Launches, copying("after", y, after))
+	}
+	if !same {
+		of.Launches = append(of.Launches, copying(x, "made", made))
+	}
+	of.Outputs = slices.Clone(of.Outputs)
+	for i, o := range of.Outputs {
+		if o.Buffer == x && !same {
+			of.Outputs[i].Want = func(i int) (float64, float64, bool) { return made.At(i), 0, !math.IsNaN(made.At(i)) }
+			of.Outputs[i].Open = true
+		}
+	}
+	emit := of.Emit
+	of.Emit = func(m *ptx.Module) {
+		emit(m)
+		k := m.Kernel("copy", 256)
+		to, from, halves := k.ParamPtr("to"), k.ParamPtr("from"), k.ParamU32("halves")
+		k.WaitPrerequisites()
+		k.For("i", k.Read(ptx.TidX), halves, k.Threads(), func(i ptx.Reg) {
+			at := k.MulWide(i, 2)
+			k.St(ptx.Global, k.Add(to, at).At(0), k.Ld(ptx.Global, ptx.B16, k.Add(from, at).At(0)))
+		})
+		k.LaunchDependents()
+		k.Exit()
+	}
+	return of
 }
 
 // inWorld gives a case what the rank knows of all, and what it must know in the end: every rank passed two barriers.

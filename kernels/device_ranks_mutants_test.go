@@ -1,0 +1,90 @@
+package kernels_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"moegen/check"
+	"moegen/kernels/gpu"
+)
+
+// rankMutants are bugs in what ranks tell each other, in the text or because a barrier is left out, each with the check that finds it.
+var rankMutants = []struct {
+	name, op, of string
+	find, with   string // regular expression and replacement
+	without      string // the "first" barrier or the "last"
+	by           string
+}{
+	{"nobody waits for operands", "dispatch", "spread bf16[21 72] of 3", "", "", "first", "undefined"},
+	{"nobody waits before operands are overwritten", "dispatch", "spread bf16[21 72] of 3", "", "", "last", "race"},
+	{"nobody waits for results", "all_reduce", "bf16[37 72] of 2, alone -1", "", "", "last", "race"},
+	{"choices are overwritten that others read", "dispatch_plan", "many  of 2", "", "", "last", "race"},
+	{"one look at a flag is enough", "combine", "spread bf16[21 72] of 3", `\n\s+bra loop_\d+;`, "", "", "race"},
+	{"a flag is read without acquiring", "combine", "spread bf16[21 72] of 3", `ld\.acquire\.sys`, "ld.relaxed.sys", "", "race"},
+	{"a flag is raised without releasing", "combine", "spread bf16[21 72] of 3", `st\.release\.sys`, "st.relaxed.sys", "", "race"},
+	{"a flag is raised for the own GPU", "combine", "spread bf16[21 72] of 3", `st\.release\.sys`, "st.release.gpu", "", "race"},
+	{"the flag of another rank is raised", "combine", "spread bf16[21 72] of 3", `(mul\.wide\.u32 %rd\d+), %r0, 4;`, "$1, %r1, 4;", "", "deadlock"},
+	{"the count of barriers stands still", "dispatch", "spread bf16[21 72] of 3", `(ld\.global\.u32 %r\d+, \[%rd\d+)\+32\];`, "$1+24];", "", "deadlock"},
+	{"numbers of tokens do not count those before", "dispatch_plan", "spread  of 3", `and\.b32 (%r\d+), (%r\d+), %r\d+;(\s+popc)`, "mov.b32 $1, $2;$3", "", "race"},
+	{"tokens of ranks before are not counted", "dispatch_plan", "spread  of 3", `setp\.ge\.u32 (%p\d+), %before_2, %unit;`, "setp.ge.u32 $1, %before_2, 1;", "", "race"},
+	{"alone, all that is sent is sent to the own rank", "dispatch_plan", "spread  alone of 3", `selp\.u32 (%r\d+), %r\d+, (%r\d+), %p0;`, "mov.u32 $1, $2;", "", "race"},
+	{"a rank alone waits for others", "all_reduce", "bf16[37 72] of 2, alone 1", `selp\.u32 (%r\d+), %r\d+, (%r\d+), %p\d+;`, "mov.u32 $1, $2;", "", "deadlock"},
+}
+
+// Every planted bug is found, by the check that the table names.
+func TestRankMutants(t *testing.T) {
+	for _, m := range rankMutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			o := rankOps[slices.IndexFunc(rankOps, func(o rankOp) bool { return o.op == m.op })]
+			at := slices.IndexFunc(o.cases, func(c rankCase) bool { return c.name == m.of })
+			if at < 0 {
+				t.Fatalf("no case %q", m.of)
+			}
+			n := o.cases[at].rank(0).node(o.op)
+			k := covering(n)[0]
+			items := o.items(o.cases[at], n, k, places(n, k)[0])
+			text, _, err := items[0].Case.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.find != "" {
+				re := regexp.MustCompile(m.find)
+				if !re.MatchString(text) {
+					t.Fatalf("no place like %s", m.find)
+				}
+				text = re.ReplaceAllString(text, m.with)
+			}
+			for i := range items {
+				if m.without != "" {
+					items[i].Case.Launches = withoutBarrier(items[i].Case.Launches, m.without == "last")
+				}
+			}
+			by := "nothing"
+			r := check.RunRanks(items, text, check.Options{Seeds: check.DefaultSeeds})
+			if !r.OK() {
+				by = r.Failure.Check
+			}
+			if by != m.by {
+				t.Errorf("found by %s, not by %s: %+v", by, m.by, r.Failure)
+			}
+		})
+	}
+}
+
+// withoutBarrier leaves out the first or the last barrier.
+func withoutBarrier(list []gpu.Launch, last bool) []gpu.Launch {
+	var at []int
+	for i, l := range list {
+		if strings.HasPrefix(l.Entry, "world_barrier") {
+			at = append(at, i)
+		}
+	}
+	i := at[0]
+	if last {
+		i = at[len(at)-1]
+	}
+	return slices.Delete(slices.Clone(list), i, i+1)
+}
