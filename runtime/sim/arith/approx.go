@@ -65,17 +65,16 @@ func SqrtApprox(x uint32, ftz bool) uint32 {
 // TanhApprox is tanh.approx.f32.
 func TanhApprox(x uint32) uint32 { return mufuTanh(x) }
 
-// SinApprox is sin.approx{.ftz}.f32. As on hardware the operand is first turned into revolutions, with a product cut toward zero;
-// the unit's own table is not known, so the sine of that angle is rounded once. Within 2^-21 of the hardware's results.
-func SinApprox(x uint32) uint32 { return circular(math.Sin, x) }
+// SinApprox is sin.approx{.ftz}.f32.
+func SinApprox(x uint32) uint32 { return mufuSin(turns(x), x>>31<<1) }
 
-// CosApprox is cos.approx{.ftz}.f32, with the limits of SinApprox.
-func CosApprox(x uint32) uint32 { return circular(math.Cos, x) }
+// CosApprox is cos.approx{.ftz}.f32.
+func CosApprox(x uint32) uint32 { return mufuSin(turns(x), 1) }
 
-func circular(f func(float64) float64, x uint32) uint32 {
+// turns turns an angle into revolutions, by a product cut toward zero, and drops the sign.
+func turns(x uint32) uint32 {
 	const perRevolution = 0x3E22F983 // 1/2π
-	turns := value(Mul32M(x, perRevolution, Mode{Round: RZ, FTZ: true}))
-	return Flush32(bits32(float32(f(2 * math.Pi * (turns - math.Trunc(turns))))))
+	return Mul32M(x&abs32, perRevolution, Mode{Round: RZ, FTZ: true})
 }
 
 // DivApprox is div.approx{.ftz}.f32: x·rcp(y).

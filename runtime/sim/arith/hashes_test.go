@@ -79,6 +79,7 @@ func TestHashes(t *testing.T) {
 		"rsqrt.approx.f32": {0x00}, "rsqrt.approx.ftz.f32": {0x3F},
 		"sqrt.approx.f32": {0x00}, "sqrt.approx.ftz.f32": {0x3F},
 		"tanh.approx.f32": {0x3B, 0x3F, 0x40},
+		"sin.approx.f32":  {0x00, 0x3F, 0xC2}, "cos.approx.f32": {0x3F, 0x7F},
 	}
 	checkHashes(t, func(name string) []int { return blocks[name] })
 }

@@ -146,6 +146,31 @@ func mufuLg2(x uint32) uint32 {
 	return cut40(signBit, -e<<40-v-16)
 }
 
+// mufuSin is the sine of x ≥ 0 revolutions and so many quarters. The angle is cut to 25 bits of a revolution; where the sine
+// falls, the segments are walked backward by the complement of a position.
+func mufuSin(x, quarters uint32) uint32 {
+	e := int(x >> 23)
+	if e == 255 {
+		return NaN32
+	}
+	angle := uint64(x&0x7FFFFF | 1<<23) // in units of 2^-25
+	if e >= 125 {
+		angle <<= e - 125
+	} else {
+		angle >>= 125 - e
+	}
+	quarters += uint32(angle >> 23)
+	f := uint32(angle) & 0x7FFFFF
+	if quarters&1 != 0 {
+		f ^= 0x7FFFFF
+	}
+	sign := quarters & 2 << 30
+	if f == 0 {
+		return sign
+	}
+	return cut40(sign, 2*sinTable[f>>17].evaluate(f&0x1FFFF))
+}
+
 // tanhOctaves tells, for the octaves 2^-8 to 2^2 of |x|, how many low bits of m are dropped and which segment is the first.
 var tanhOctaves = [11]struct{ drop, first uint32 }{
 	{6, 0}, {6, 1}, {6, 2}, {5, 3}, {5, 5}, {4, 7}, {4, 11}, {4, 15}, {3, 19}, {2, 27}, {3, 43},
