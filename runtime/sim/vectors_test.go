@@ -66,9 +66,6 @@ func (f *vectorFile) data(t testing.TB, s string) []byte {
 	return b
 }
 
-// circularFunctions have no exact model of the hardware's results; package arith holds them to a bound.
-var circularFunctions = map[string]bool{"sin.approx.f32": true, "cos.approx.f32": true}
-
 func TestVectors(t *testing.T) {
 	files, err := filepath.Glob("testdata/vectors/*.json")
 	if err != nil {
@@ -102,9 +99,6 @@ func TestVectors(t *testing.T) {
 var vectorErrors = map[string]Kind{"715": Illegal, "716": Misaligned}
 
 func (f *vectorFile) run(t *testing.T, c vectorCase) {
-	if circularFunctions[c.Name] {
-		return
-	}
 	text := c.PTX
 	if name, ok := strings.CutPrefix(text, "@"); ok {
 		text = f.PTX[name]
