@@ -2,6 +2,8 @@ package gen
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"moegen/ir"
 	"moegen/kernels"
@@ -14,7 +16,9 @@ func choose(s *step) error {
 		for _, n := range g.Nodes {
 			k := kernels.Select(s.req.Target, n)
 			if k == nil {
-				return fmt.Errorf("target %s has no kernel for %s (%s)", s.req.Target, n.Op.Name, n.Section)
+				others := slices.DeleteFunc(kernels.Targets(), func(t string) bool { return t == s.req.Target })
+				return fmt.Errorf("target %s has no kernel for %s (%s): %s; use --target %s", s.req.Target, n.Op.Name, n.Section,
+					kernels.Refusal(s.req.Target, n), strings.Join(others, " or "))
 			}
 			s.kernels[n] = k
 		}

@@ -12,7 +12,7 @@ import (
 func onGPU() []*Kernel {
 	list := []*Kernel{deviceRopeTable, deviceTap}
 	for _, k := range gpu.Kernels() {
-		entry := &Kernel{Name: "gpu." + k.Name, Op: k.Op, Covers: k.Covers, Shares: k.Shares, Apart: !k.InPlace, Steps: k.Steps}
+		entry := &Kernel{Name: "gpu." + k.Name, Op: k.Op, Covers: k.Covers, Limit: k.Limit, Shares: k.Shares, Apart: !k.InPlace, Steps: k.Steps}
 		if k.Workspace != nil {
 			entry.Workspace = func(n *ir.Node) int { return (k.Workspace(n) + 3) / 4 }
 		}

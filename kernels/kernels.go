@@ -8,6 +8,7 @@ package kernels
 import (
 	"fmt"
 	"sort"
+	"strings"
 
 	"moegen/ir"
 	"moegen/kernels/gpu"
@@ -22,6 +23,9 @@ type Kernel struct {
 
 	// Covers reports whether the kernel can compute a node of Op; nil: any.
 	Covers func(*ir.Node) bool
+	// Limit says, in words of a model's config, which size of a node is not covered and what would be; nil, or "": it is not
+	// a size of the model.
+	Limit func(*ir.Node) string
 	// Shares lists pairs {result, operand} that are one buffer to the kernel: it updates the operand. A pair
 	// whose operand is left out does not count.
 	Shares [][2]int
@@ -43,6 +47,27 @@ func Select(target string, n *ir.Node) *Kernel {
 		}
 	}
 	return nil
+}
+
+// Refusal says why no kernel of a target covers a node.
+func Refusal(target string, n *ir.Node) string {
+	if !Computes(target, n.Op.Name) {
+		return "it has none for the operation"
+	}
+	for _, k := range all[target] {
+		if k.Op == n.Op.Name && k.Limit != nil {
+			if why := k.Limit(n); why != "" {
+				return why
+			}
+		}
+	}
+	var types []string
+	for _, v := range n.In {
+		if v != nil {
+			types = append(types, v.Type.String())
+		}
+	}
+	return "it has none for operands of " + strings.Join(types, ", ")
 }
 
 // Lookup returns the kernel of a target that a launch names.

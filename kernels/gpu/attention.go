@@ -40,8 +40,17 @@ func (d AttentionDesc) group() int  { return d.Heads / d.KVHeads }
 func (d AttentionDesc) slabs() int { return ceil(d.Dim, 64) }
 func (d AttentionDesc) steps() int { return ceil(d.Dim, 16) }
 
-// covered says whether there are kernels: copies take multiples of 16 bytes, accumulators 128 columns.
-func (d AttentionDesc) covered() bool { return d.Dim%8 == 0 && d.Dim > 0 && d.Dim <= 128 }
+// covered says whether there are kernels.
+func (d AttentionDesc) covered() bool { return headLimit(d.Dim) == "" }
+
+// headLimit says what is wrong with heads of so many dims; "": nothing. Copies take multiples of 16 bytes, accumulators 128
+// columns.
+func headLimit(dim int) string {
+	if dim%8 == 0 && dim > 0 && dim <= 128 {
+		return ""
+	}
+	return fmt.Sprintf("head_dim is %d, and must be a multiple of 8, at most 128", dim)
+}
 
 func (d AttentionDesc) name() string {
 	return fmt.Sprintf("r%d_s%d_h%d_kv%d_d%d", d.Rows, d.Seq, d.Heads, d.KVHeads, d.Dim)
@@ -79,7 +88,7 @@ func (c AttentionConfig) Name(d AttentionDesc) string {
 // AttentionConfigs returns the candidates, the preferred first, and why others are none.
 func AttentionConfigs(d AttentionDesc) (out []AttentionConfig, rejected []string) {
 	if !d.covered() {
-		return nil, []string{fmt.Sprintf("heads of %d: multiples of 8 up to 128", d.Dim)}
+		return nil, []string{headLimit(d.Dim)}
 	}
 	for _, keys := range []int{128, 64} {
 		c := AttentionConfig{Keys: keys, Slots: 4}
@@ -256,6 +265,7 @@ var attention = &Kernel{
 	Covers: func(n *ir.Node) bool {
 		return n.In[0].Type.DType == ir.BF16 && attentionDesc(n.Attrs, n.In[0].Type).covered()
 	},
+	Limit: func(n *ir.Node) string { return headLimit(attentionDesc(n.Attrs, n.In[0].Type).Dim) },
 	Steps: func(l *ir.Launch) []Step {
 		d := attentionDesc(l.Attrs, l.In[0].Type)
 		configs, _ := AttentionConfigs(d)

@@ -130,6 +130,7 @@ var attentionGrad = &Kernel{
 	Covers: func(n *ir.Node) bool {
 		return n.In[1].Type.DType == ir.BF16 && attentionDesc(n.Attrs, n.In[1].Type).covered()
 	},
+	Limit:     func(n *ir.Node) string { return headLimit(attentionDesc(n.Attrs, n.In[1].Type).Dim) },
 	Workspace: func(n *ir.Node) int { return attentionDesc(n.Attrs, n.In[1].Type).space().end },
 	Steps: func(l *ir.Launch) []Step {
 		d, c := attentionDesc(l.Attrs, l.In[1].Type), attentionGradConfig

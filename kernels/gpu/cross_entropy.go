@@ -239,11 +239,24 @@ func lossDesc(x, w ir.Type, grad, accumulate bool) LossDesc {
 }
 
 func lossCovered(n *ir.Node) bool {
-	return bfloat(n.In[0], n.In[1]) && n.In[0].Type.Dim(1)%8 == 0 && n.In[1].Type.Dim(0)%8 == 0
+	return bfloat(n.In[0], n.In[1]) && lossLimit(n) == ""
+}
+
+// lossLimit says what is wrong with the sizes of an output projection; "": nothing.
+func lossLimit(n *ir.Node) string {
+	for _, size := range []struct {
+		name string
+		n    int
+	}{{"hidden_size", n.In[0].Type.Dim(1)}, {"vocab_size", n.In[1].Type.Dim(0)}} {
+		if size.n%8 != 0 {
+			return fmt.Sprintf("%s is %d, and must be a multiple of 8", size.name, size.n)
+		}
+	}
+	return ""
 }
 
 var linearCrossEntropy = &Kernel{
-	Name: "cross_entropy", Op: "linear_cross_entropy", Covers: lossCovered, Shares: [][2]int{{2, 4}},
+	Name: "cross_entropy", Op: "linear_cross_entropy", Covers: lossCovered, Limit: lossLimit, Shares: [][2]int{{2, 4}},
 	Workspace: func(n *ir.Node) int { return lossDesc(n.In[0].Type, n.In[1].Type, true, n.In[4] != nil).workspace() },
 	Steps: func(l *ir.Launch) []Step {
 		return lossDesc(l.In[0].Type, l.In[1].Type, true, l.In[4] != nil).steps(
@@ -252,7 +265,7 @@ var linearCrossEntropy = &Kernel{
 }
 
 var linearCrossEntropyEval = &Kernel{
-	Name: "cross_entropy", Op: "linear_cross_entropy_eval", Covers: lossCovered,
+	Name: "cross_entropy", Op: "linear_cross_entropy_eval", Covers: lossCovered, Limit: lossLimit,
 	Workspace: func(n *ir.Node) int { return lossDesc(n.In[0].Type, n.In[1].Type, false, false).workspace() },
 	Steps: func(l *ir.Launch) []Step {
 		return lossDesc(l.In[0].Type, l.In[1].Type, false, false).steps(

@@ -1,6 +1,8 @@
 package gpu
 
 import (
+	"fmt"
+
 	"moegen/ir"
 	"moegen/kernels/ptx"
 	"moegen/kernels/tile"
@@ -30,6 +32,14 @@ func padded(rows, experts, block int) int64 {
 // covered reports whether GroupedGEMM's kernels can do it: rows of A, B and C are multiples of 16 bytes.
 func (d GroupedGEMMDesc) covered() bool { return d.K%8 == 0 && d.N%8 == 0 && min(d.K, d.N) > 0 }
 
+// expertLimit says what is wrong with weights [experts, out, in]; "": nothing.
+func expertLimit(w ir.Type) string {
+	if w.Dim(1)%8 == 0 && w.Dim(2)%8 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("an expert's weights are %d by %d, and hidden_size and moe_intermediate_size must be multiples of 8", w.Dim(1), w.Dim(2))
+}
+
 // groupedDesc is the product of rows with the weights [experts, out, in], gathered if there are pairs.
 func groupedDesc(f Form, w ir.Type, gathered bool, attrs ir.Attrs) GroupedGEMMDesc {
 	d := GroupedGEMMDesc{Form: f, Experts: w.Dim(0), N: w.Dim(1), K: w.Dim(2)}
@@ -49,6 +59,7 @@ func groupedRows(op string, f Form) *Kernel {
 		Covers: func(n *ir.Node) bool {
 			return n.Out[0].Type.DType == ir.BF16 && groupedDesc(f, n.In[1].Type, n.In[3] != nil, n.Attrs).covered()
 		},
+		Limit: func(n *ir.Node) string { return expertLimit(n.In[1].Type) },
 		Steps: func(l *ir.Launch) []Step {
 			d, rows := groupedDesc(f, l.In[1].Type, l.In[3] != nil, l.Attrs), l.Out[0].Type.Shape[0]
 			return groupedProduct{d, rows.N, Place(In(0)), Place(In(2)), Place(In(3)), Place(In(1)), Place(Out(0))}.steps(expected(rows))
@@ -91,6 +102,7 @@ var groupedLinearWGrad = &Kernel{
 		dw := n.Out[0].Type
 		return dw.DType == ir.BF16 && dw.Dim(1)%8 == 0 && dw.Dim(2)%8 == 0 && dw.Elements() > 0
 	},
+	Limit: func(n *ir.Node) string { return expertLimit(n.Out[0].Type) },
 	Steps: func(l *ir.Launch) []Step {
 		dw, rows := l.Out[0].Type, l.In[0].Type.Shape[0]
 		d := GroupedWGradDesc{Experts: dw.Dim(0), M: dw.Dim(1), N: dw.Dim(2), Accumulate: l.In[5] != nil}

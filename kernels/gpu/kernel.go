@@ -14,6 +14,9 @@ type Kernel struct {
 
 	// Covers reports whether the family can compute a node of Op; nil: any.
 	Covers func(*ir.Node) bool
+	// Limit says, in words of a model's config, which size of a node is not covered and what would be; nil, or "": it is not
+	// a size of the model.
+	Limit func(*ir.Node) string
 	// Shares lists pairs {result, operand} that are one buffer to the kernels: they update the operand. A pair whose
 	// operand is left out does not count.
 	Shares [][2]int

@@ -417,6 +417,7 @@ func qkNormRopeKernel(o qkNormRopeOp) *Kernel {
 	return &Kernel{
 		Name: "qk_norm_rope", Op: o.op,
 		Covers: func(n *ir.Node) bool { return n.In[o.x].Type.DType == ir.BF16 && o.of(n).covered() },
+		Limit:  func(n *ir.Node) string { return headLimit(o.of(n).Dim) },
 		Steps: func(l *ir.Launch) []Step {
 			d, c := o.at(l), qkNormRopeConfig
 			launch := qkNormRopeLaunch(d, c, l.In[o.x].Type.Dim(0), o.args(l, d), In(o.x), Out(0))

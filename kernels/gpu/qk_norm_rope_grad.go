@@ -296,6 +296,7 @@ func qkNormRopeGradKernel(o qkNormRopeOp, grad int) *Kernel {
 			accumulates := grad < 0 || (n.In[grad] == nil) == (n.In[grad+1] == nil)
 			return n.In[0].Type.DType == ir.BF16 && o.of(n).covered() && accumulates
 		},
+		Limit: func(n *ir.Node) string { return headLimit(o.of(n).Dim) },
 		Steps: func(l *ir.Launch) []Step {
 			d, record := o.at(l), ""
 			accumulates := grad >= 0 && l.In[grad] != nil

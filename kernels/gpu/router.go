@@ -33,7 +33,15 @@ func (d RouterDesc) name(kernel string) string {
 	return fmt.Sprintf("%s_e%d_k%d_renorm%d", kernel, d.Experts, d.TopK, map[bool]int{true: 1}[d.Renorm])
 }
 
-func (d RouterDesc) covered() bool { return d.Experts <= routerExperts && d.TopK <= 32 }
+func (d RouterDesc) covered() bool { return d.limit() == "" }
+
+// limit says what is wrong with the number of experts; "": nothing.
+func (d RouterDesc) limit() string {
+	if d.Experts <= routerExperts && d.TopK <= 32 {
+		return ""
+	}
+	return fmt.Sprintf("num_experts is %d and num_experts_per_tok %d, and they must be at most %d and 32", d.Experts, d.TopK, routerExperts)
+}
 
 // routerWarp is what the kernels of a router begin with.
 type routerWarp struct {
@@ -283,6 +291,7 @@ func routerDesc(logits ir.Type, a ir.Attrs) RouterDesc {
 var router = &Kernel{
 	Name: "router", Op: "router",
 	Covers: func(n *ir.Node) bool { return bfloat(n.In[0]) && routerDesc(n.In[0].Type, n.Attrs).covered() },
+	Limit:  func(n *ir.Node) string { return routerDesc(n.In[0].Type, n.Attrs).limit() },
 	Steps: func(l *ir.Launch) []Step {
 		choice := ""
 		if l.In[1] != nil {
@@ -295,6 +304,7 @@ var router = &Kernel{
 var routerGrad = &Kernel{
 	Name: "router_grad", Op: "router_grad",
 	Covers: func(n *ir.Node) bool { return bfloat(n.In[1]) && routerDesc(n.In[1].Type, n.Attrs).covered() },
+	Limit:  func(n *ir.Node) string { return routerDesc(n.In[1].Type, n.Attrs).limit() },
 	Steps: func(l *ir.Launch) []Step {
 		return routerGradSteps(routerDesc(l.In[1].Type, l.Attrs), l.In[1].Type.Dim(0), In(0), In(1), In(2), Out(0))
 	},
