@@ -22,7 +22,8 @@ type measurement struct {
 	Seq          int                `json:"seq"`
 	MicroBatch   int                `json:"micro_batch"`
 	Ranks        int                `json:"gpus"`
-	PlannedBytes int64              `json:"planned_bytes"` // arenas of all ranks
+	Rehearsed    bool               `json:"rehearsed"`     // one of the ranks ran, alone
+	PlannedBytes int64              `json:"planned_bytes"` // of all ranks that ran
 	StepMS       float64            `json:"step_ms"`
 	GradMS       float64            `json:"forward_backward_ms"`
 	UpdateMS     float64            `json:"update_ms"`
@@ -30,7 +31,7 @@ type measurement struct {
 	Misses       []miss             `json:"largest_misses"`
 
 	predicted *timeline
-	other     bool // the arena has another size than that of the plan
+	other     bool // the binary took another size than that of the plan
 }
 
 // miss is a family whose prediction is off.
@@ -57,8 +58,8 @@ func (e miss) speed() string {
 // misses is how many of the largest are told.
 const misses = 3
 
-// compare reads what bench wrote and sets it beside the timeline of its plan.
-func (t *timeline) compare(file string, planned *gen.Planned) error {
+// compare reads what bench wrote and sets it beside the timeline of its plan, of which a rank takes peak bytes.
+func (t *timeline) compare(file string, planned *gen.Planned, peak int64) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("%w; --measured wants what a binary's bench --json printed", err)
@@ -78,7 +79,11 @@ func (t *timeline) compare(file string, planned *gen.Planned) error {
 			return fmt.Errorf("%s measured %s %v, and the plan has %v: give plan what the binary was built with", file, f.what, f.measured, f.own)
 		}
 	}
-	m.other = m.PlannedBytes != planned.Plan.Bytes*int64(r.GPUs)
+	running := r.GPUs
+	if m.Rehearsed {
+		running = 1
+	}
+	m.other = m.PlannedBytes != peak*int64(running)
 	t.Measured = m
 	m.pair()
 	return nil
@@ -135,7 +140,7 @@ func (m *measurement) print(w io.Writer) error {
 		list = append(list, fmt.Sprintf("  %s: %.3f ms predicted, %.3f measured, %+.1f%% of the step%s", e.Family, e.MS, e.MeasuredMS, 100*e.PartOfStep, e.speed()))
 	}
 	if m.other {
-		list = append(list, "  the binary's arena is not of this plan's size: it was built with other flags, or by another version")
+		list = append(list, "  the binary's memory is not this plan's: it was built with other flags, or by another version")
 	}
 	_, err := fmt.Fprintf(w, "largest misses\n%s\n", strings.Join(list, "\n"))
 	return err

@@ -46,7 +46,7 @@ cores and its bytes at that of memory, over the share of these that its family o
 				}
 			}
 			if measured != "" {
-				if err := report.Timeline.compare(measured, planned); err != nil {
+				if err := report.Timeline.compare(measured, planned, report.PeakBytesPerGPU); err != nil {
 					return err
 				}
 			}

@@ -10,16 +10,21 @@ import (
 	"testing"
 )
 
-// planJSON runs plan --timeline --json of a small model with more flags.
-func planJSON(t *testing.T, flags ...string) planReport {
+// planText runs plan --timeline of a small model with more flags.
+func planText(t *testing.T, flags ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	line := append([]string{"plan", "tiny-qwen3-moe", "--target", "h100", "--seq", "64", "--micro-batch", "2", "--timeline", "--json"}, flags...)
+	line := append([]string{"plan", "tiny-qwen3-moe", "--target", "h100", "--seq", "64", "--micro-batch", "2", "--timeline"}, flags...)
 	if code := run(line, &out, &errs); code != 0 {
 		t.Fatalf("moegen %v: exit status %d\n%s", line, code, errs.String())
 	}
+	return out.String()
+}
+
+func planJSON(t *testing.T, flags ...string) planReport {
+	t.Helper()
 	var r planReport
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+	if err := json.Unmarshal([]byte(planText(t, append(flags, "--json")...)), &r); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -55,7 +60,8 @@ func TestTimelineSums(t *testing.T) {
 
 // The largest misses are the families whose times are furthest apart, whether one or the other has not met them.
 func TestTimelineBesideAMeasurement(t *testing.T) {
-	line := planJSON(t).Timeline
+	report := planJSON(t)
+	line := report.Timeline
 	step := line.StepMS
 	kernels := map[string]float64{"invented_by_the_binary": 0.3 * step}
 	for _, f := range line.Families {
@@ -74,13 +80,16 @@ func TestTimelineBesideAMeasurement(t *testing.T) {
 		"step_ms": 2 * step, "forward_backward_ms": line.GradMS, "update_ms": line.UpdateMS + step, "kernel_ms": kernels,
 	}
 	file := filepath.Join(t.TempDir(), "bench.json")
-	text, err := json.Marshal(measured)
-	if err != nil {
-		t.Fatal(err)
+	write := func() {
+		text, err := json.Marshal(measured)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(file, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	write()
 	r := planJSON(t, "--measured", file).Timeline
 	var names []string
 	for _, m := range r.Measured.Misses {
@@ -93,13 +102,18 @@ func TestTimelineBesideAMeasurement(t *testing.T) {
 	if m.MS != predicted || m.MeasuredMS != kernels["attention_grad"] || math.Abs(m.PartOfStep-(m.MS-m.MeasuredMS)/(2*step)) > 1e-12 {
 		t.Errorf("%+v; %v ms were predicted and %v measured", m, predicted, kernels["attention_grad"])
 	}
-	var out, errs bytes.Buffer
-	if code := run([]string{"plan", "tiny-qwen3-moe", "--target", "h100", "--seq", "64", "--micro-batch", "2", "--timeline", "--measured", file}, &out, &errs); code != 0 {
-		t.Fatal(errs.String())
-	}
-	for _, want := range []string{"forward and backward  ", " +0.0%\n", "-50.0%\n", "invented_by_the_binary: 0.000 ms predicted", "the binary's arena is not of this plan's size"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("not printed: %q\n%s", want, out.String())
+	const other = "the binary's memory is not this plan's"
+	for _, bytes := range []int64{1, report.PeakBytesPerGPU} {
+		measured["planned_bytes"] = bytes
+		write()
+		text := planText(t, "--measured", file)
+		for _, want := range []string{"forward and backward  ", " +0.0%\n", "-50.0%\n", "invented_by_the_binary: 0.000 ms predicted"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("not printed: %q\n%s", want, text)
+			}
+		}
+		if strings.Contains(text, other) != (bytes == 1) {
+			t.Errorf("a binary of %d bytes, and the plan has %d:\n%s", bytes, report.PeakBytesPerGPU, text)
 		}
 	}
 }
