@@ -5,6 +5,7 @@ package check
 const (
 	forward  = "attention attention_r2_s200_h4_kv2_d32_n32_g3_documents"
 	backward = "attention_grad attention_grad_r2_s300_h4_kv1_d32_g2_documents"
+	together = "attention_grad attention_grad_r2_s300_h4_kv1_d32_g2_h3_documents"
 	heads    = "qk_norm_rope t5_qk_norm_rope_h6_kv1_d80_c20_w4_u2"
 	headsOf  = "qk_norm_rope_grad t5_qk_norm_rope_grad_h6_kv1_d80_c20_w2_u2_p3_dy"
 )
@@ -31,6 +32,9 @@ var attentionMutants = []mutant{
 	{"dS is read before the other warpgroup has written it", backward, `bar\.sync 3, 256;`, "", 0, "race", false},
 	{"dS is written while the other warpgroup reads it", backward, `xor\.b32 %side, %side, 16384;`, "", 0, "race", false},
 	{"P is packed while it is multiplied", backward, `wgmma\.wait_group\.sync\.aligned 1;`, "wgmma.wait_group.sync.aligned 2;", 3, "inflight", false},
+
+	{"of heads that are under way together a share is added without seeing those before", together, `ld\.acquire\.gpu`, "ld.relaxed.gpu", 1, "race", true},
+	{"the first keys that queries see are forgotten", together, `(div\.u32 %r\d+, %r\d+), 128;`, "$1, 4096;", 0, "deadlock", false},
 
 	// Heads: lanes without pieces, partial sums.
 	{"lanes without a piece write", heads, `@%p\d+ (st\.global\.v2)`, "$1", 0, "race", false},

@@ -21,6 +21,7 @@ const (
 	rowsOf = "grouped_gemm ragged_grouped_gemm_nt_e4_n136_k136_128x64_s3_k1"
 	gather = "grouped_gemm ragged_grouped_gemm_nt_e4_n136_k136_128x64_s3_k1_t2"
 	ragged = "grouped_wgrad ragged_grouped_wgrad_e4_m136_n72_128x64_s3_k1_t0_t2"
+	whole  = "grouped_wgrad whole_on_grouped_wgrad_e2_m264_n136_256x128_s3_k1_t2_t0_w_acc"
 	grad   = "rmsnorm_grad 23x1000_r2_g2_p4"
 )
 
@@ -107,6 +108,9 @@ var mutants = []mutant{
 	{"the copy engine loads an expert's last rows", ragged, `setp\.le\.u32 (%p\d+), (%r\d+), %r\d+;`, "setp.le.u32 $1, $2, $2;", 1, "value", false},
 	{"an expert without rows gets nothing", ragged, `max\.u32 (%r\d+, %r\d+), 1;`, "max.u32 $1, 0;", 0, "race", false},
 	{"columns that are not there are copied", ragged, `and\.b32 (%r\d+), (%bytes\w+), %inside\w+;`, "and.b32 $1, $2, $2;", 0, "bounds", false},
+	{"a tile leaves before all have written it", whole, `(fence\.proxy\.async\.shared::cta;\s+)bar\.sync %r\d+, 128;`, "$1", 0, "race", false},
+	{"a tile is written while the last one leaves", whole, `@%p\d+ cp\.async\.bulk\.wait_group\.read 0;`, "", 0, "race", true},
+	{"the copy engine does not see a whole tile", whole, `(fence\.proxy\.async\.shared::cta;)(\s+bar\.sync %r\d+, 128;)`, "$2", 0, "proxy", true},
 
 	// Rows, tails, shared scratch.
 	{"lanes without a last piece write one", rows, `@%p\d+ (st\.global\.v4\.b32)`, "$1", 0, "race", false},

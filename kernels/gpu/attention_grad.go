@@ -19,12 +19,15 @@ import (
 // without leaving registers; only dQ needs dS in shared memory.
 //
 // dK and dV stay in registers. dQ gets a share from every block of keys below the diagonal, and the heads of a group share dK
-// and dV: both are added in float32 in one order, whatever the schedule. Blocks of keys add to a block of queries from the
-// diagonal down, heads to their keys from the first on; a flag counts who has added. As each block begins on its diagonal,
-// block j adds to queries i two steps after block j+1 did: in step with each other nobody waits. Blocks take their work from
-// a counter, in an order in which everybody waits for earlier ones only. A share of dQ goes to shared memory and from there
-// into the sum by the copy engine, in the order of the registers, while the next products run; a thread that does nothing
-// else waits for its turn.
+// and dV: both are added in float32 in one order, whatever the schedule, heads to their keys from the first on; a flag counts
+// who has added. Blocks take their work from a counter, in an order in which everybody waits for earlier ones only. A share
+// of dQ goes to shared memory and from there into the sum by the copy engine, in the order of the registers, while the next
+// products run; a thread that does nothing else waits for its turn.
+//
+// Head by head, blocks of keys add to a block of queries from the diagonal down. As each block begins on its diagonal, block
+// j adds to queries i two steps after block j+1 did: in step with each other nobody waits, but the longest work comes last.
+// Where several heads are under way together, blocks of keys come from the first on, which has the most queries, and begin
+// with the last queries: block j adds to queries i one step after block j-1 did, and the shortest work comes last.
 //
 // A kernel in front prepares what belongs to blocks of 64 queries of a head, in one piece for the copy engine: lse, delta
 // and the first token that each sees; behind a row's end no query sees any. It also clears the flags. One behind rounds dQ.
@@ -37,7 +40,8 @@ const never = math.MaxInt32
 
 // AttentionGradConfig fixes a pair of kernels.
 type AttentionGradConfig struct {
-	Slots int // of the ring, each 64 queries
+	Slots    int // of the ring, each 64 queries
+	Together int // heads that are under way together, long work first; 0: one after the other, short work first
 }
 
 var attentionGradConfig = AttentionGradConfig{Slots: 2}
@@ -98,7 +102,7 @@ func (d AttentionDesc) space() (s attentionSpace) {
 
 // Name is the entry of the main kernel.
 func (c AttentionGradConfig) Name(d AttentionDesc) string {
-	return fmt.Sprintf("attention_grad_%s_g%d", d.name(), c.Slots)
+	return fmt.Sprintf("attention_grad_%s_g%d%s", d.name(), c.Slots, mark(c.Together > 0, fmt.Sprintf("_h%d", c.Together)))
 }
 
 // QName is the entry of the kernel behind it.

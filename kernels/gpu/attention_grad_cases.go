@@ -8,6 +8,7 @@ import (
 )
 
 var attentionGradFamily = Family{Name: "attention_grad", Cases: func() []Case {
+	together := AttentionGradConfig{Slots: 2, Together: 3}
 	return []Case{
 		attentionGradCase(AttentionDesc{Rows: 1, Seq: 128, Heads: 1, KVHeads: 1, Dim: 128}, oneDocument, "one"),
 		attentionGradCase(AttentionDesc{Rows: 1, Seq: 384, Heads: 1, KVHeads: 1, Dim: 64}, oneDocument, "one"), // three blocks of keys in turn
@@ -16,6 +17,8 @@ var attentionGradFamily = Family{Name: "attention_grad", Cases: func() []Case {
 		attentionGradCase(AttentionDesc{Rows: 3, Seq: 37, Heads: 2, KVHeads: 2, Dim: 16}, documents(37, 9), "documents"),
 		attentionGradCase(AttentionDesc{Rows: 1, Seq: 70, Heads: 2, KVHeads: 1, Dim: 96}, oneDocument, "one"),
 		attentionGradCase(AttentionDesc{Rows: 2, Seq: 65, Heads: 2, KVHeads: 1, Dim: 24}, documents(65, 5), "documents"), // zeros behind a head's dims
+		attentionGradCaseBy(together, AttentionDesc{Rows: 1, Seq: 384, Heads: 4, KVHeads: 2, Dim: 64}, oneDocument, "one"),
+		attentionGradCaseBy(together, AttentionDesc{Rows: 2, Seq: 300, Heads: 4, KVHeads: 1, Dim: 32}, documents(300, 40), "documents"),
 		large(attentionGradCase(AttentionDesc{Rows: 1, Seq: 4096, Heads: 32, KVHeads: 4, Dim: 128}, oneDocument, "one")),
 		large(attentionGradCase(AttentionDesc{Rows: 1, Seq: 4096, Heads: 32, KVHeads: 4, Dim: 128}, documents(4096, 512), "documents")),
 		large(attentionGradCase(AttentionDesc{Rows: 8, Seq: 4096, Heads: 16, KVHeads: 4, Dim: 64}, oneDocument, "one")),
@@ -97,7 +100,10 @@ func (a attentionGradTruth) terms(token, head int) (out []term) {
 }
 
 func attentionGradCase(d AttentionDesc, start func(int) int, packing string) Case {
-	c := attentionGradConfig
+	return attentionGradCaseBy(attentionGradConfig, d, start, packing)
+}
+
+func attentionGradCaseBy(c AttentionGradConfig, d AttentionDesc, start func(int) int, packing string) Case {
 	a := attentionGradTruth{newAttentionTruth(d, start), normal(32, 1)}
 	heads := d.Heads + 2*d.KVHeads
 	row := rowCache(func(r int) []term { return a.terms(r/heads, r%heads) })

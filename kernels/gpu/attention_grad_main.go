@@ -83,8 +83,7 @@ func EmitAttentionGrad(m *ptx.Module, d AttentionDesc, c AttentionGradConfig) {
 	})
 	k.Sync()
 	work := k.Ld(ptx.Shared, ptx.U32, drawn)
-	e.head = k.Div(work, d.keys())
-	e.key = k.Sub(d.keys()-1, k.Sub(work, k.Mul(e.head, d.keys())))
+	e.choose(work)
 	e.row = k.Div(e.head, d.Heads)
 	e.headOf = k.Sub(e.head, k.Mul(e.row, d.Heads))
 	k.IfElse(k.Eq(warpgroup, 2), func() {
@@ -102,6 +101,24 @@ func EmitAttentionGrad(m *ptx.Module, d AttentionDesc, c AttentionGradConfig) {
 	k.Exit()
 }
 
+// choose finds the head and the block of keys that a number stands for.
+func (e *attentionGradient) choose(work ptx.Reg) {
+	k, d, heads := e.k, e.d, e.d.Rows*e.d.Heads
+	if e.c.Together == 0 {
+		e.head = k.Div(work, d.keys())
+		e.key = k.Sub(d.keys()-1, k.Sub(work, k.Mul(e.head, d.keys())))
+		return
+	}
+	k.Comment("so many heads, all blocks of keys: the first heads of all groups come first, as those of one group wait for each other")
+	first := k.Mul(k.Div(work, e.c.Together*d.keys()), e.c.Together)
+	inside := k.Sub(work, k.Mul(first, d.keys()))
+	together := k.Min(k.Sub(heads, first), e.c.Together)
+	e.key = k.Div(inside, together)
+	number := k.Add(first, k.Sub(inside, k.Mul(e.key, together)))
+	member := k.Div(number, heads/d.group())
+	e.head = k.Mad(k.Sub(number, k.Mul(member, heads/d.group())), d.group(), member)
+}
+
 // produce loads K and V, then Q, dO and the statistics of every block of queries from the diagonal on that sees a key.
 func (e *attentionGradient) produce() {
 	k, d := e.k, e.d
@@ -114,7 +131,7 @@ func (e *attentionGradient) produce() {
 	}
 	e.ring.Start()
 	stats := k.Mul(e.head, d.queries())
-	e.each(func(i, latest ptx.Reg) {
+	e.each(func(i, _, latest ptx.Reg) {
 		note := k.Var(ptx.U32, "note", i)
 		k.When(k.Gt(latest, firstKey.As(ptx.S32))).To(note).Or(note, slotStarts)
 		e.ring.WaitEmpty()
@@ -134,29 +151,39 @@ func (e *attentionGradient) produce() {
 	k.MbarrierArrive(e.ring.Full())
 }
 
-// each visits the blocks of queries from the diagonal on that see a key, with the latest start of their queries.
-func (e *attentionGradient) each(body func(i, latest ptx.Reg)) {
+// each visits the blocks of queries from the diagonal on that see a key, or from the last to the diagonal, with the
+// earliest and the latest start of their queries.
+func (e *attentionGradient) each(body func(i, earliest, latest ptx.Reg)) {
 	k, d := e.k, e.d
 	end := k.Mad(e.key, blockKeys, k.Const(ptx.U32, blockKeys)).As(ptx.S32)
 	bounds := k.Mul(e.row, d.queries())
-	k.For("i", k.Mul(e.key, blockKeys/blockQueries), d.queries(), 1, func(i ptx.Reg) {
+	diagonal := k.Mul(e.key, blockKeys/blockQueries)
+	k.For("i", diagonal, d.queries(), 1, func(i ptx.Reg) {
+		if e.c.Together > 0 {
+			i = k.Sub(k.Add(diagonal, d.queries()-1), i)
+		}
 		bound := k.LdVec(fixed, ptx.S32, 2, k.MadWide(k.Add(bounds, i), 8, e.bounds).At(0))
-		k.If(k.Lt(bound[0], end), func() { body(i, bound[1]) })
+		k.If(k.Lt(bound[0], end), func() { body(i, bound[0], bound[1]) })
 	})
 }
 
 // addDQ adds what a consumer warpgroup leaves of dQ to the sum, for a thread that speaks to the copy engine. Blocks of keys
-// come in turn, from the diagonal down.
+// come in turn, from the diagonal down or from the first one that the queries see.
 func (e *attentionGradient) addDQ(warpgroup ptx.Reg) {
 	k, d := e.k, e.d
 	barrier := k.Shl(warpgroup, 3)
 	full, empty := k.Add(barrier, k.Lea(e.sharesFull)).At(0), k.Add(barrier, k.Lea(e.sharesEmpty)).At(0)
 	share := k.Mad(warpgroup, d.shareBytes(), k.Lea(e.shares)).At(0)
 	parity := k.Var(ptx.U32, "parity", 0)
-	e.each(func(i, _ ptx.Reg) {
+	e.each(func(i, earliest, _ ptx.Reg) {
 		place := k.Mad(k.Mad(e.head, d.queries(), i), 2, warpgroup)
 		flag, sum := k.MadWide(place, 4, e.flagsQ).At(0), k.MadWide(place, d.shareBytes(), e.sumQ).At(0)
-		turn := k.Sub(k.Div(i, blockKeys/blockQueries), e.key)
+		var turn ptx.Reg
+		if e.c.Together > 0 {
+			turn = k.Sub(e.key, k.Div(earliest.As(ptx.U32), blockKeys))
+		} else {
+			turn = k.Sub(k.Div(i, blockKeys/blockQueries), e.key)
+		}
 		k.MbarrierWait(full, parity)
 		k.To(parity).Xor(parity, 1)
 		k.IfElse(k.Eq(turn, 0), func() {

@@ -31,12 +31,16 @@ type GroupedWGradDesc struct {
 type GroupedWGradConfig struct {
 	BlockM, BlockN int
 	Stages         int
-	Keep           int // as in GEMMConfig
+	Keep           int  // as in GEMMConfig
+	Whole          bool // a tile has room of its own in shared memory on its way out
 }
 
 // Name is the kernel's entry.
 func (c GroupedWGradConfig) Name(d GroupedWGradDesc) string {
 	name := fmt.Sprintf("grouped_wgrad_e%d_m%d_n%d_%dx%d_s%d_k%d_t%d_t%d", d.Experts, d.M, d.N, c.BlockM, c.BlockN, c.Stages, c.Keep, d.TopKA, d.TopKB)
+	if c.Whole {
+		name += "_w"
+	}
 	if d.Accumulate {
 		name += Accumulate.String()
 	}
@@ -47,12 +51,23 @@ func (c GroupedWGradConfig) reject(d GroupedWGradDesc) string {
 	if d.M%8 != 0 || d.N%8 != 0 {
 		return "rows that are no multiple of 16 bytes"
 	}
-	return GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep, Split: 1}.reject()
+	g := GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep, Split: 1}
+	if why := g.reject(); why != "" {
+		return why
+	}
+	if shared := g.shared() + (c.slabs()-2)*gemmConsumers*8192; c.Whole && shared > ptx.SharedLimit {
+		return fmt.Sprintf("%d bytes of shared memory", shared)
+	}
+	return ""
 }
+
+// slabs is how many slabs of 64 rows and columns a consumer has of a tile.
+func (c GroupedWGradConfig) slabs() int { return c.BlockM / 64 / gemmConsumers * c.BlockN / 64 }
 
 // GroupedWGradConfigs returns the candidates for so many rows, cheapest first, and why others are none.
 func GroupedWGradConfigs(d GroupedWGradDesc, rows int) (out []GroupedWGradConfig, rejected []string) {
-	for _, c := range []GroupedWGradConfig{{128, 256, 4, 1}, {256, 128, 4, 1}, {128, 192, 5, 1}, {128, 128, 6, 1}, {128, 64, 8, 1}} {
+	for _, c := range []GroupedWGradConfig{{128, 256, 4, 1, false}, {256, 128, 4, 1, false}, {128, 192, 5, 1, false}, {128, 128, 6, 1, false}, {128, 64, 8, 1, false},
+		{128, 256, 3, 1, true}, {256, 128, 3, 1, true}} {
 		if why := c.reject(d); why != "" {
 			rejected = append(rejected, c.Name(d)+": "+why)
 		} else {
@@ -138,7 +153,12 @@ func EmitGroupedWGrad(m *ptx.Module, d GroupedWGradDesc, c GroupedWGradConfig) {
 			matrix = k.Var(ptx.U64, "matrix", gradient)
 			adds = append(adds, tile.NewAddend(k, matrix, d.M, d.N, 2*d.N, accumulates(k, record)))
 		}
-		store := tile.NewStore(k, mapC, gemmConsumers, adds...)
+		var store *tile.Store
+		if c.Whole {
+			store = tile.NewWholeStore(k, mapC, gemmConsumers, c.slabs(), adds...)
+		} else {
+			store = tile.NewStore(k, mapC, gemmConsumers, adds...)
+		}
 		store.Start(warpgroup, thread)
 		main := tile.MainLoop{Ring: ring, A: a.Operand, B: b.Operand, Keep: c.Keep, Generic: true}
 		acc := main.Accumulators(k, blocks)

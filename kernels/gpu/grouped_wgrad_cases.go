@@ -13,6 +13,8 @@ var groupedWGrad = Family{Name: "grouped_wgrad", Cases: func() []Case {
 	waits := GroupedWGradConfig{BlockM: 128, BlockN: 192, Stages: 2, Keep: 0}
 	wide := GroupedWGradConfig{BlockM: 128, BlockN: 256, Stages: 4, Keep: 1}
 	tall := GroupedWGradConfig{BlockM: 256, BlockN: 128, Stages: 3, Keep: 1}
+	whole := GroupedWGradConfig{BlockM: 128, BlockN: 192, Stages: 3, Keep: 1, Whole: true}
+	wholeTall := GroupedWGradConfig{BlockM: 256, BlockN: 128, Stages: 3, Keep: 1, Whole: true}
 	var cases []Case
 	for _, topK := range [][2]int{{0, 2}, {2, 0}, {0, 0}, {2, 2}} {
 		a, b := topK[0], topK[1]
@@ -25,6 +27,8 @@ var groupedWGrad = Family{Name: "grouped_wgrad", Cases: func() []Case {
 		groupedWGradCase("none", GroupedWGradDesc{2, 72, 64, 0, 1, true}, small, []int{0, 0}, false),
 		groupedWGradCase("none", GroupedWGradDesc{2, 72, 64, 2, 0, true}, small, []int{0, 0}, true),
 		groupedWGradCase("wide", GroupedWGradDesc{2, 264, 264, 0, 2, true}, wide, []int{64, 70}, true),
+		groupedWGradCase("whole", GroupedWGradDesc{2, 136, 264, 0, 2, false}, whole, []int{64, 70}, false),
+		groupedWGradCase("whole", GroupedWGradDesc{2, 264, 136, 2, 0, true}, wholeTall, []int{70, 129}, true),
 		groupedWGradCase("tall", GroupedWGradDesc{2, 264, 136, 2, 0, true}, tall, []int{3, 129}, false))
 	even := make([]int, 16)
 	for e := range even {
@@ -34,6 +38,15 @@ var groupedWGrad = Family{Name: "grouped_wgrad", Cases: func() []Case {
 	for _, d := range []GroupedWGradDesc{{16, 1536, 2048, 0, 8, true}, {16, 2048, 768, 8, 0, true}, {16, 2048, 768, 0, 0, true}} {
 		best, _ := GroupedWGradConfigs(d, 32768)
 		cases = append(cases, large(groupedWGradCase("qwen3", d, best[0], even, true)))
+	}
+	few := make([]int, 128)
+	for e := range few {
+		few[e] = 256
+	}
+	// and all of them on one GPU
+	for _, d := range []GroupedWGradDesc{{128, 1536, 2048, 0, 8, false}, {128, 2048, 768, 8, 0, false}} {
+		best, _ := GroupedWGradConfigs(d, 32768)
+		cases = append(cases, large(groupedWGradCase("qwen3", d, best[0], few, false)))
 	}
 	return cases
 }}

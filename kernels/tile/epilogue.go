@@ -8,7 +8,8 @@ const slabBytes = 64 * rowBytes
 
 // Store writes accumulators as bf16 by the copy engine, slab by slab: registers go to shared memory by stmatrix, without
 // bank conflicts, and leave while the next slab, or the next tile's main loop, is under way. Each consumer warpgroup has
-// two slabs of its own.
+// two slabs of its own, or as many as its part of a tile, which then goes to shared memory at once: where tiles are short,
+// nobody waits for memory between two of them.
 type Store struct {
 	k       *ptx.Kernel
 	m       ptx.TensorMap
@@ -16,6 +17,7 @@ type Store struct {
 	barrier ptx.Reg  // of this warpgroup
 	leads   ptx.Reg  // one thread of the warpgroup, which speaks to the copy engine
 	mine    ptx.Reg  // the warpgroup's slabs
+	whole   int      // slabs of its part of a tile, if it has as many; 0: it has two
 	row     ptx.Reg  // in them, the row whose address the lane gives to stmatrix
 	chunk   ptx.Reg  // the lane's first 16-byte piece of that row, swizzled, in bytes
 	addends []*Addend
@@ -31,11 +33,20 @@ func NewStore(k *ptx.Kernel, m ptx.TensorMap, warpgroups int, addends ...*Addend
 	return &Store{k: k, m: m, slabs: k.SharedBytes(2*slabBytes*warpgroups, 1024), addends: addends}
 }
 
+// NewWholeStore is NewStore with so many slabs for each warpgroup, as many as its part of a tile.
+func NewWholeStore(k *ptx.Kernel, m ptx.TensorMap, warpgroups, slabs int, addends ...*Addend) *Store {
+	return &Store{k: k, m: m, slabs: k.SharedBytes(slabs*slabBytes*warpgroups, 1024), whole: slabs, addends: addends}
+}
+
 // Start prepares thread t of 128 of a warpgroup, whose named barrier is 1 + its number.
 func (s *Store) Start(warpgroup, t ptx.Reg) {
 	k := s.k
 	s.barrier, s.leads = k.Add(warpgroup, 1), k.Eq(t, 0)
-	s.mine = k.Mad(warpgroup, 2*slabBytes, k.Lea(s.slabs))
+	own := 2
+	if s.whole > 0 {
+		own = s.whole
+	}
+	s.mine = k.Mad(warpgroup, own*slabBytes, k.Lea(s.slabs))
 	s.row, s.chunk = StMatrixRow(k, s.mine, t)
 	for _, a := range s.addends {
 		a.Start(t)
@@ -76,9 +87,43 @@ func (s *Store) Fetch(row, col ptx.Reg) {
 // Tile writes acc, 64 rows each, to the rows from row and the columns from col; what lies outside the matrix is dropped.
 // more are further coordinates of the map. With addends, Fetch has been called for the same place.
 func (s *Store) Tile(acc []ptx.Acc, row, col ptx.Reg, more ...ptx.Operand) {
+	if s.whole > 0 {
+		s.all(acc, row, col, more)
+		return
+	}
 	for i := range acc {
 		s.block(acc[i], s.k.Add(row, 64*i), col, i+1 == len(acc), more)
 	}
+}
+
+// all writes a tile for which there are as many slabs: those of the tile before have long left.
+func (s *Store) all(acc []ptx.Acc, row, col ptx.Reg, more []ptx.Operand) {
+	k := s.k
+	slabs := acc[0].N / 64
+	if len(acc)*slabs != s.whole {
+		k.Fail("a tile of %d slabs, set aside are %d", len(acc)*slabs, s.whole)
+	}
+	k.When(s.leads).BulkWaitRead(0)
+	k.SyncNamed(s.barrier, 128)
+	for n := range s.whole {
+		i, slab := n/slabs, n%slabs
+		values := s.values(acc[i], slab)
+		if len(s.addends) > 0 && n+1 < s.whole {
+			s.Fetch(k.Add(row, 64*((n+1)/slabs)), k.Add(col, 64*((n+1)%slabs)))
+		}
+		for q := range 4 {
+			k.StMatrix(false, k.Add(s.row, k.Xor(s.chunk, 32*q)).At(n*slabBytes), values(q)...)
+		}
+	}
+	k.FenceProxyAsync(false)
+	k.SyncNamed(s.barrier, 128)
+	k.If(s.leads, func() {
+		for n := range s.whole {
+			to := []ptx.Operand{k.Add(col, 64*(n%slabs)), k.Add(row, 64*(n/slabs))}
+			k.TMAStore(s.m, s.mine.At(n*slabBytes), append(to, more...)...)
+		}
+		k.BulkCommit()
+	})
 }
 
 // block writes 64 rows of a tile, perhaps the last ones.
@@ -88,9 +133,8 @@ func (s *Store) block(acc ptx.Acc, row, col ptx.Reg, last bool, more []ptx.Opera
 	for slab := range slabs {
 		side := slab % 2 * slabBytes
 		k.Comment("columns %d to %d", 64*slab, 64*slab+63)
-		values := func(q int) []ptx.Reg { return pack(k, acc, 4*slab+q) }
+		values := s.values(acc, slab)
 		if len(s.addends) > 0 {
-			values = s.sums(acc, slab)
 			if slab+1 < slabs {
 				s.Fetch(row, k.Add(col, 64*(slab+1)))
 			} else if !last {
@@ -115,8 +159,12 @@ func (s *Store) block(acc ptx.Acc, row, col ptx.Reg, last bool, more []ptx.Opera
 	}
 }
 
-// sums adds the addends to a slab, whose registers are then free for the next.
-func (s *Store) sums(acc ptx.Acc, slab int) func(q int) []ptx.Reg {
+// values returns what stmatrix number q of a slab writes. Addends are added at once: their registers are free for the next
+// slab.
+func (s *Store) values(acc ptx.Acc, slab int) func(q int) []ptx.Reg {
+	if len(s.addends) == 0 {
+		return func(q int) []ptx.Reg { return pack(s.k, acc, 4*slab+q) }
+	}
 	var out [4][]ptx.Reg
 	for q := range out {
 		out[q] = pack(s.k, acc, 4*slab+q, s.addends...)
