@@ -137,13 +137,11 @@ func (c *Checkpoint) Load(params []Param, memory Memory) error {
 func (c *Checkpoint) Save(dir string, params []Param, memory Memory, state any) error {
 	list := tensors(params)
 	return c.publish(dir, list, func(temporary string) error {
-		if err := store(temporary, c.layout, list, memory, value); err != nil {
-			return err
+		writes := []func() error{func() error { return store(temporary, c.layout, list, memory, value) }}
+		if state != nil {
+			writes = append(writes, func() error { return c.saveState(filepath.Join(temporary, stateDir), list, memory, state) })
 		}
-		if state == nil {
-			return nil
-		}
-		return c.saveState(filepath.Join(temporary, stateDir), list, memory, state)
+		return atOnce(writes)
 	})
 }
 

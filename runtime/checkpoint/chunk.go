@@ -69,3 +69,20 @@ func eachChunk(list []tensor, f func(*chunk) error) error {
 	}
 	return nil
 }
+
+// atOnce calls functions that write to files of their own, all at the same time since a file is written by one goroutine
+// at a time. It returns the first error in the order of the functions.
+func atOnce(list []func() error) error {
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, f := range list {
+		all.Go(func() { errs[i] = f() })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -120,6 +120,40 @@ func TestNothingIsOverwritten(t *testing.T) {
 	}
 }
 
+// broken is an arena with places that cannot be read.
+type broken struct {
+	Arena
+	places []int64
+}
+
+func (b broken) Read(rank int, to []byte, off int64) error {
+	if slices.Contains(b.places, off) {
+		return fmt.Errorf("no reading at %d", off)
+	}
+	return b.Arena.Read(rank, to, off)
+}
+
+// A save that fails in one of the files that are written at the same time leaves nothing of any; of several errors the one
+// of the weights comes first, then those of the optimizer's states in their order.
+func TestFailedFiles(t *testing.T) {
+	parent := t.TempDir()
+	params := qwen(true)
+	memory, _ := machine(params, 1, 1)
+	arena := memory.Arena
+	c := openCheckpoint(t, "testdata/tied-f32")
+	weights, first, second := params[0].Value.At, params[0].State[0].At, params[0].State[1].At
+	for _, places := range [][]int64{{weights}, {first}, {second}, {first, second}, {weights, first, second}} {
+		memory.Arena = broken{arena, places}
+		want := fmt.Sprintf("no reading at %d", places[0])
+		if err := c.Save(filepath.Join(parent, "a"), params, memory, 1); err == nil || err.Error() != want {
+			t.Errorf("%v cannot be read: error %v, want %s", places, err, want)
+		}
+		if got := names(t, parent); len(got) != 0 {
+			t.Errorf("%v cannot be read: left %v", places, got)
+		}
+	}
+}
+
 // A save that fails leaves nothing and names the cause.
 func TestFailedSave(t *testing.T) {
 	parent := t.TempDir()

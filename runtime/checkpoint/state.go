@@ -93,10 +93,14 @@ func (c *Checkpoint) saveState(dir string, list []tensor, memory Memory, state a
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
 	}
+	var writes []func() error
 	for _, s := range c.parts(list) {
-		if err := store(dir, safetensors.Arrange(s.infos(), s.base, safetensors.ShardBytes), s.list, memory, s.array); err != nil {
-			return err
-		}
+		writes = append(writes, func() error {
+			return store(dir, safetensors.Arrange(s.infos(), s.base, safetensors.ShardBytes), s.list, memory, s.array)
+		})
+	}
+	if err := atOnce(writes); err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(state, "", "  ")
 	if err != nil {

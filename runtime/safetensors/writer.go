@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -63,7 +64,7 @@ func Arrange(tensors []Info, base string, limit int64) Layout {
 type Writer struct {
 	dir    string
 	layout Layout
-	files  []*os.File
+	files  []*output
 	paths  []string // where files are: under temporary names, then under their own
 	slots  map[string]slot
 	left   atomic.Int64 // bytes of data not written yet
@@ -72,8 +73,15 @@ type Writer struct {
 // slot is where the data of a tensor goes.
 type slot struct {
 	Info
-	file   *os.File
+	file   *output
 	offset int64
+}
+
+// output is a file that is being written, by one goroutine at a time: the kernel has it so anyway, and whoever else tries
+// spins meanwhile on a core that has better things to do.
+type output struct {
+	*os.File
+	turn sync.Mutex
 }
 
 // Create starts to write the files of the layout into the folder dir, which must exist. None of the files may
@@ -117,13 +125,15 @@ func (w *Writer) start(s Shard) error {
 }
 
 // create opens a file under its temporary name.
-func (w *Writer) create(name string) (*os.File, error) {
+func (w *Writer) create(name string) (*output, error) {
 	path := filepath.Join(w.dir, name+partial)
 	f, err := os.Create(path)
-	if err == nil {
-		w.files, w.paths = append(w.files, f), append(w.paths, path)
+	if err != nil {
+		return nil, err
 	}
-	return f, err
+	out := &output{File: f}
+	w.files, w.paths = append(w.files, out), append(w.paths, path)
+	return out, nil
 }
 
 // names are the files that Commit leaves.
@@ -185,8 +195,10 @@ func (w *Writer) slot(name string, first, n int) slot {
 	return s
 }
 
-func (w *Writer) write(b []byte, f *os.File, offset int64) error {
+func (w *Writer) write(b []byte, f *output, offset int64) error {
 	w.left.Add(-int64(len(b)))
+	f.turn.Lock()
+	defer f.turn.Unlock()
 	_, err := f.WriteAt(b, offset)
 	return err
 }
