@@ -68,3 +68,27 @@ func TestDescriptorsFindWhatCopiesWrite(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDescriptors copies a tile to any place and reads one element of it through the descriptor, whole and by blocks of 64.
+func FuzzDescriptors(f *testing.F) {
+	f.Add(false, uint8(0), uint8(0), uint16(0), uint8(0))
+	f.Add(true, uint8(3), uint8(5), uint16(255), uint8(63))
+	f.Add(true, uint8(1), uint8(200), uint16(64), uint8(17))
+	f.Add(false, uint8(2), uint8(31), uint16(191), uint8(48))
+	f.Fuzz(func(t *testing.T, mn bool, blocks, place uint8, row uint16, depth uint8) {
+		o := Operand{Major: ptx.KMajor, Rows: 64 * (1 + int(blocks)%4)}
+		if mn {
+			o.Major = ptx.MNMajor
+		}
+		base, r, k := 1024*int(place), int(row)%o.Rows, int(depth)%Depth
+		memory, step := copied(o, base), k/16
+		for _, at := range []int{
+			read(o.Layout(), o.Major, base+16*o.Step(step), r, k%16),
+			read(o.Layout(), o.Major, base+16*o.Step(step)+o.Block64(r/64), r%64, k%16),
+		} {
+			if got, ok := memory[at]; !ok || got != r*Depth+k {
+				t.Fatalf("%v of %d rows at %d: element %d, %d is read at %d, where %d lies", o.Major, o.Rows, base, r, k, at, got)
+			}
+		}
+	})
+}
