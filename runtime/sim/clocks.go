@@ -71,22 +71,15 @@ func (c *clock) join(b *clock) {
 	if b.dom == nil {
 		return
 	}
+	if b.dom.work != c.dom.work {
+		c.done = c.done.join(b.dom.work.before)
+	}
 	if b.dom == c.dom {
 		maxInto(c.own, b.own)
 	} else {
 		c.joinFar(b.dom, b.own)
 	}
-	for d, v := range b.far {
-		if d == c.dom {
-			maxInto(c.own, v)
-		} else {
-			c.joinFar(d, v)
-		}
-	}
-	c.done = c.done.join(b.done)
-	if b.dom.work != c.dom.work {
-		c.done = c.done.join(b.dom.work.before)
-	}
+	c.adopt(b)
 }
 
 // meet keeps what b knows too, of the agents of the domain but one.

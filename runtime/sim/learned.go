@@ -5,14 +5,37 @@ package sim
 
 // adopt adds what another clock knows beyond its own domain.
 func (c *clock) adopt(b *clock) {
+	c.done = c.done.join(b.done)
 	for d, v := range b.far {
-		if d == c.dom {
+		switch {
+		case d == c.dom:
 			maxInto(c.own, v)
-		} else {
+		case !c.done.has(d.work):
 			c.joinFar(d, v)
 		}
 	}
-	c.done = c.done.join(b.done)
+	c.forget()
+}
+
+// forget drops what is known of domains whose works are known to have ended: a flag that is raised again and again would gather
+// all that ever raised it.
+func (c *clock) forget() {
+	ended := 0
+	for d := range c.far {
+		if c.done.has(d.work) {
+			ended++
+		}
+	}
+	if ended == 0 {
+		return
+	}
+	far := make(map[*domain][]uint32, len(c.far)-ended)
+	for d, v := range c.far {
+		if !c.done.has(d.work) {
+			far[d] = v
+		}
+	}
+	c.far = far
 }
 
 // learn keeps what a warp knew when it ended, without what is known of the work anyway.
@@ -20,14 +43,8 @@ func (w *Work) learn(c *clock) {
 	if len(c.far) == 0 && c.done.within(w.past) {
 		return
 	}
+	w.learned.done = w.learned.done.join(w.past)
 	w.learned.adopt(c)
-	far := make(map[*domain][]uint32, len(w.learned.far))
-	for d, v := range w.learned.far {
-		if d.work != w && !w.learned.done.has(d.work) && !w.past.has(d.work) {
-			far[d] = v
-		}
-	}
-	w.learned.far = far
 }
 
 // inherited is what the works in front have learned.
