@@ -8,7 +8,7 @@ var attention = &Kernel{
 	// Keys and values, packed.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[0].Type)
-		return p.blocks * (p.across + p.along)
+		return p.blocks * 2 * p.packed
 	},
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(attentionDims(l, l.In[0]), in(0), in(1), out(0), out(1), workspace)...)
@@ -22,7 +22,7 @@ var attentionGrad = &Kernel{
 	// query.
 	Workspace: func(n *ir.Node) int {
 		p := packedAttention(n, n.In[1].Type)
-		return p.blocks*(4*p.across+p.along) + p.queries*(3*p.dim+2)
+		return p.blocks*(3*p.packed+2*p.sums) + p.queries*(3*p.dim+2)
 	},
 	Call: func(l *ir.Launch) []Arg {
 		return args(append(attentionDims(l, l.In[1]), in(1), in(2), in(3), in(0), in(4), out(0), workspace)...)
@@ -37,12 +37,13 @@ func attentionDims(l *ir.Launch, qkv *ir.Buffer) []any {
 }
 
 // packed is how host's attention packs keys and values: heads and sequences in blocks of at most 128 keys, both
-// dims of a block padded to lanes of 16 and its rows a lane apart.
+// dims of a block padded to lanes of 16.
 type packed struct {
-	blocks        int // of keys, in all rows and kv heads
-	across, along int // elements of a block, either way round
-	queries       int // in all rows and heads, padded
-	keys, dim     int // of a block, padded
+	blocks    int // of keys, in all rows and kv heads
+	packed    int // elements of a block
+	sums      int // elements of its gradient, whose rows of keys are a lane apart
+	queries   int // in all rows and heads, padded
+	keys, dim int // of a block, padded
 }
 
 const lane = 16
@@ -57,7 +58,7 @@ func packedAttention(n *ir.Node, qkv ir.Type) packed {
 	padded := lane * blocks(seq, lane)
 	keys := min(128, padded)
 	return packed{
-		blocks: rows * kv * blocks(seq, keys), across: dim * (keys + lane), along: keys * (dim + lane),
+		blocks: rows * kv * blocks(seq, keys), packed: dim * keys, sums: dim * (keys + lane),
 		queries: rows * heads * padded, keys: keys, dim: dim,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 )
 
 // Causal attention in tiles, after "FlashAttention-2" (Dao, 2023): scores exist only as blocks of queries × keys, the
@@ -47,7 +48,7 @@ func Attention(p *Pool, b, s, h, g, d int, scale float32, qkv []float32, starts 
 // AttentionWorkspace is the number of elements of Attention's workspace: keys and values, packed.
 func AttentionWorkspace(b, s, h, g, d int) int {
 	l := newAttentionLayout(s, d)
-	return b * g * l.blocks * (l.across() + l.along())
+	return b * g * l.blocks * 2 * l.packed()
 }
 
 // AttentionGrad writes the gradient of Attention. do is the gradient of o, dqkv that of qkv, with its layout, and is overwritten;
@@ -71,7 +72,7 @@ func AttentionGrad(p *Pool, b, s, h, g, d int, scale float32, qkv, o, lse, do []
 // gradients; queries and the gradients of their outputs, packed, with the gradients of the queries and two numbers for each.
 func AttentionGradWorkspace(b, s, h, g, d int) int {
 	l := newAttentionLayout(s, d)
-	return b*g*l.blocks*(4*l.across()+l.along()) + b*h*pad(s)*(3*l.dim+2)
+	return b*g*l.blocks*(3*l.packed()+2*l.sums()) + b*h*pad(s)*(3*l.dim+2)
 }
 
 // attention is one call: shapes, scale and documents.
@@ -104,8 +105,8 @@ func newAttention(kernel string, b, s, h, g, d int, scale float32, starts []int3
 // width is the length of a row of qkv.
 func (a *attention) width() int { return (a.h + 2*a.g) * a.d }
 
-// attentionLayout is how a row of s tokens with heads of d is cut and packed. Row strides are kept off powers of two, at which
-// the lines of a column would share one set of the cache.
+// attentionLayout is how a row of s tokens with heads of d is cut and packed. Keys and values stand in panels, which are read from
+// end to end. Other row strides are kept off powers of two, at which the lines of a column would share one set of the cache.
 type attentionLayout struct {
 	tokens  int
 	queries int // of a block: attentionQueries, or fewer where a worker's scratch asks for it; divides attentionKeys
@@ -128,17 +129,24 @@ func newAttentionLayout(s, d int) attentionLayout {
 // pad rounds up to whole lanes.
 func pad(n int) int { return blockCount(n, attentionLane) * attentionLane }
 
-// keyStride is the row stride of what has keys along its rows: scores, and keys and values lying across.
+// keyStride is the row stride of what has keys along its rows: scores, and the gradients of keys and values.
 func (l attentionLayout) keyStride() int { return l.keys + attentionLane }
 
-// dimStride is the row stride of what has the head's dims along its rows: keys and values as they are.
-func (l attentionLayout) dimStride() int { return l.dim + attentionLane }
+// packed is the size of a block of keys or values in panels, either way round.
+func (l attentionLayout) packed() int { return l.keys * l.dim }
 
-// across is the size of a block of keys or values lying across, [dim, keys].
-func (l attentionLayout) across() int { return l.dim * l.keyStride() }
+// across are panels of a block of keys or values lying across, [dim, keys], from a lane of keys on.
+func (l attentionLayout) across(x []float32, block, key int) panels {
+	return panels{x[block*l.packed()+key*l.dim:], attentionLane, l.dim * attentionLane}
+}
 
-// along is the size of a block of keys or values as they are, [keys, dim].
-func (l attentionLayout) along() int { return l.keys * l.dimStride() }
+// along are panels of a block of keys or values as they are, [keys, dim].
+func (l attentionLayout) along(x []float32, block int) panels {
+	return panels{x[block*l.packed():], attentionLane, l.keys * attentionLane}
+}
+
+// sums is the size of the gradients of a block of keys or values, [dim, keys].
+func (l attentionLayout) sums() int { return l.dim * l.keyStride() }
 
 // scratch is what a worker needs for a block of queries: queries and outputs, or nothing of the kind in the backward pass; scores or
 // probabilities and their gradients; and up to five numbers a query.
@@ -186,8 +194,11 @@ func (l attentionLayout) stripes(q0, rows, k0, keys int) iter.Seq[stripe] {
 }
 
 // mask hides the keys of a band of scores that a query does not see: those after it, and those before its start. starts
-// are the block's queries'; padded queries see all that comes before them.
-func (l attentionLayout) mask(scores []float32, q0, k0 int, n band, starts []int32) {
+// are the block's queries', with the last of them; padded queries see all that comes before them.
+func (l attentionLayout) mask(scores []float32, q0, k0 int, n band, starts []int32, last int) {
+	if n.keys <= q0+n.first+1-k0 && last <= k0 {
+		return
+	}
 	stride := l.keyStride()
 	for r := n.first; r < n.first+n.rows; r++ {
 		row := scores[r*stride:][:n.keys]
@@ -200,6 +211,11 @@ func (l attentionLayout) mask(scores []float32, q0, k0 int, n band, starts []int
 			}
 		}
 	}
+}
+
+// seen is the first key that any of the queries with these starts sees, and the first that all of them see.
+func seen(starts []int32) (first, last int) {
+	return int(slices.Min(starts)), int(slices.Max(starts))
 }
 
 func fill(x []float32, v float32) {

@@ -184,9 +184,9 @@ DATA rowMaxLowest<>+56(SB)/4, $(-340282350000000000000000000000000000000.0)
 DATA rowMaxLowest<>+60(SB)/4, $(-340282350000000000000000000000000000000.0)
 GLOBL rowMaxLowest<>(SB), RODATA|NOPTR, $64
 
-// func blockProductAVX2(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, c *float32, crs int, accumulate bool)
+// func blockProductAVX2(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, bps int, c *float32, crs int, accumulate bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·blockProductAVX2(SB), NOSPLIT, $0-81
+TEXT ·blockProductAVX2(SB), NOSPLIT, $0-89
 	MOVQ ars+32(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+40(FP), CX
@@ -197,14 +197,14 @@ TEXT ·blockProductAVX2(SB), NOSPLIT, $0-81
 strip_v2:
 	MOVQ m+0(FP), BX
 	MOVQ a+24(FP), SI
-	MOVQ c+64(FP), DI
+	MOVQ c+72(FP), DI
 
 rows_v2:
-	CMPQ       BX, $0x06
-	JLT        low_v2
-	CMPQ       BX, $0x08
+	CMPQ       BX, $0x14
 	JEQ        low_v2
-	MOVQ       crs+72(FP), R8
+	CMPQ       BX, $0x0a
+	JEQ        low_v2
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
 	PREFETCHT0 (R9)
@@ -366,9 +366,9 @@ tile6v2_step:
 	JNE          tile6v2_step
 
 tile6v2_sum:
-	MOVQ   crs+72(FP), R8
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
+	CMPB   accumulate+88(FP), $0x00
 	JEQ    tile6v2_store
 	MOVQ   DI, R9
 	VADDPS (R9), Y0, Y0
@@ -415,9 +415,11 @@ tile6v2_store:
 	JMP     next_v2
 
 low_v2:
-	MOVQ       crs+72(FP), R8
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
+	PREFETCHT0 (R9)
+	ADDQ       R8, R9
 	PREFETCHT0 (R9)
 	ADDQ       R8, R9
 	PREFETCHT0 (R9)
@@ -438,111 +440,128 @@ low_v2:
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
 	SUBQ       $0x04, R9
-	JLT        tile4v2_tail
+	JLT        tile5v2_tail
 
-tile4v2_loop:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+tile5v2_loop:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	ADDQ         DX, R8
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(AX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(AX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         CX, R10
 	ADDQ         CX, R11
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	ADDQ         DX, R8
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(AX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(AX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         CX, R10
 	ADDQ         CX, R11
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	ADDQ         DX, R8
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(AX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(AX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         CX, R10
 	ADDQ         CX, R11
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	ADDQ         DX, R8
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(AX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(AX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         CX, R10
 	ADDQ         CX, R11
 	SUBQ         $0x04, R9
-	JGE          tile4v2_loop
+	JGE          tile5v2_loop
 
-tile4v2_tail:
+tile5v2_tail:
 	ADDQ $0x04, R9
-	JEQ  tile4v2_sum
+	JEQ  tile5v2_sum
 
-tile4v2_step:
-	VMOVUPS      (R8), Y8
-	VMOVUPS      32(R8), Y9
+tile5v2_step:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	ADDQ         DX, R8
-	VBROADCASTSS (R10), Y10
-	VFMADD231PS  Y8, Y10, Y0
-	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (R10)(AX*1), Y10
-	VFMADD231PS  Y8, Y10, Y2
-	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (R10)(AX*2), Y10
-	VFMADD231PS  Y8, Y10, Y4
-	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (R11), Y10
-	VFMADD231PS  Y8, Y10, Y6
-	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R10)(AX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (R10)(AX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (R11), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (R10)(AX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         CX, R10
 	ADDQ         CX, R11
 	DECQ         R9
-	JNE          tile4v2_step
+	JNE          tile5v2_step
 
-tile4v2_sum:
-	MOVQ   crs+72(FP), R8
+tile5v2_sum:
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
-	JEQ    tile4v2_store
+	CMPB   accumulate+88(FP), $0x00
+	JEQ    tile5v2_store
 	MOVQ   DI, R9
 	VADDPS (R9), Y0, Y0
 	VADDPS 32(R9), Y1, Y1
@@ -555,8 +574,11 @@ tile4v2_sum:
 	ADDQ   R8, R9
 	VADDPS (R9), Y6, Y6
 	VADDPS 32(R9), Y7, Y7
+	ADDQ   R8, R9
+	VADDPS (R9), Y8, Y8
+	VADDPS 32(R9), Y9, Y9
 
-tile4v2_store:
+tile5v2_store:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	ADDQ    R8, DI
@@ -569,13 +591,19 @@ tile4v2_store:
 	VMOVUPS Y6, (DI)
 	VMOVUPS Y7, 32(DI)
 	ADDQ    R8, DI
+	VMOVUPS Y8, (DI)
+	VMOVUPS Y9, 32(DI)
+	ADDQ    R8, DI
 	LEAQ    (SI)(AX*4), SI
-	SUBQ    $0x04, BX
-	JNE     rows_v2
+	LEAQ    (SI)(AX*1), SI
+	SUBQ    $0x05, BX
+	JNE     low_v2
 
 next_v2:
-	ADDQ $0x00000040, b+48(FP)
-	ADDQ $0x00000040, c+64(FP)
+	MOVQ bps+64(FP), BX
+	SHLQ $0x02, BX
+	ADDQ BX, b+48(FP)
+	ADDQ $0x00000040, c+72(FP)
 	SUBQ $0x00000010, n+8(FP)
 	JNE  strip_v2
 	VZEROUPPER
@@ -612,172 +640,234 @@ lane:
 	VMAXPS       X1, X0, X0
 	VMOVSS       X0, (AX)
 	ADDQ         $0x04, AX
-	ADDQ         DX, BX
-	DECQ         CX
+	LEAQ         (BX)(DX*1), BX
+	SUBQ         $0x01, CX
 	JNE          row
 	VZEROUPPER
 	RET
 
-// func rowExpAVX2(rows int, n int, s *float32, stride int, scale float32, shift *float32, sum *float32)
+// func rowExpAVX2(rows int, n int, s *float32, stride int, shift *float32, sum *float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·rowExpAVX2(SB), NOSPLIT, $0-56
-	MOVQ         shift+40(FP), AX
-	MOVQ         sum+48(FP), CX
-	VBROADCASTSS scale+32(FP), Y0
-	VMOVUPS      exp2Lowest<>+0(SB), Y2
-	VMOVUPS      exp2Magic<>+0(SB), Y3
-	VMOVUPS      exp2One<>+0(SB), Y4
-	VMOVUPS      exp2Q0<>+0(SB), Y5
-	VMOVUPS      exp2Q1<>+0(SB), Y6
-	VMOVUPS      exp2Q2<>+0(SB), Y7
-	VMOVUPS      exp2Q3<>+0(SB), Y8
-	VMOVUPS      exp2Q4<>+0(SB), Y9
-	VMOVUPS      exp2Q5<>+0(SB), Y10
-	MOVQ         rows+0(FP), DX
-	MOVQ         stride+24(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         s+16(FP), SI
+TEXT ·rowExpAVX2(SB), NOSPLIT, $0-48
+	MOVQ    shift+32(FP), AX
+	MOVQ    sum+40(FP), CX
+	VMOVUPS exp2Lowest<>+0(SB), Y0
+	VMOVUPS exp2Magic<>+0(SB), Y1
+	MOVQ    rows+0(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    s+16(FP), SI
+	LEAQ    (SI)(BX*1), DI
 
 row:
-	VBROADCASTSS (AX), Y1
-	ADDQ         $0x04, AX
-	VXORPS       Y11, Y11, Y11
-	VXORPS       Y12, Y12, Y12
-	MOVQ         n+8(FP), DI
-	SHLQ         $0x02, DI
-	XORQ         R8, R8
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   n+8(FP), R8
+	SHLQ   $0x02, R8
+	XORQ   R9, R9
 
 lane:
-	VMOVUPS      (SI)(R8*1), Y13
-	VFMSUB213PS  Y1, Y0, Y13
-	VMAXPS       Y13, Y2, Y13
-	VADDPS       Y3, Y13, Y14
-	VSUBPS       Y3, Y14, Y15
-	VSUBPS       Y15, Y13, Y13
-	VMOVAPS      Y10, Y15
-	VFMADD213PS  Y9, Y13, Y15
-	VFMADD213PS  Y8, Y13, Y15
-	VFMADD213PS  Y7, Y13, Y15
-	VFMADD213PS  Y6, Y13, Y15
-	VFMADD213PS  Y5, Y13, Y15
-	VFMADD213PS  Y4, Y13, Y15
+	VBROADCASTSS (AX), Y4
+	VADDPS       32(SI)(R9*1), Y4, Y5
+	VADDPS       (SI)(R9*1), Y4, Y4
+	VBROADCASTSS 4(AX), Y6
+	VADDPS       32(DI)(R9*1), Y6, Y7
+	VADDPS       (DI)(R9*1), Y6, Y6
+	VMAXPS       Y4, Y0, Y4
+	VMAXPS       Y5, Y0, Y5
+	VMAXPS       Y6, Y0, Y6
+	VMAXPS       Y7, Y0, Y7
+	VADDPS       Y1, Y4, Y8
+	VADDPS       Y1, Y5, Y10
+	VADDPS       Y1, Y6, Y12
+	VADDPS       Y1, Y7, Y14
+	VSUBPS       Y1, Y8, Y9
+	VSUBPS       Y1, Y10, Y11
+	VSUBPS       Y1, Y12, Y13
+	VSUBPS       Y1, Y14, Y15
+	VSUBPS       Y9, Y4, Y4
+	VSUBPS       Y11, Y5, Y5
+	VSUBPS       Y13, Y6, Y6
+	VSUBPS       Y15, Y7, Y7
+	VMOVUPS      exp2Q5<>+0(SB), Y9
+	VMOVAPS      Y9, Y11
+	VMOVAPS      Y9, Y13
+	VMOVAPS      Y9, Y15
+	VFMADD213PS  exp2Q4<>+0(SB), Y4, Y9
+	VFMADD213PS  exp2Q4<>+0(SB), Y5, Y11
+	VFMADD213PS  exp2Q4<>+0(SB), Y6, Y13
+	VFMADD213PS  exp2Q4<>+0(SB), Y7, Y15
+	VFMADD213PS  exp2Q3<>+0(SB), Y4, Y9
+	VFMADD213PS  exp2Q3<>+0(SB), Y5, Y11
+	VFMADD213PS  exp2Q3<>+0(SB), Y6, Y13
+	VFMADD213PS  exp2Q3<>+0(SB), Y7, Y15
+	VFMADD213PS  exp2Q2<>+0(SB), Y4, Y9
+	VFMADD213PS  exp2Q2<>+0(SB), Y5, Y11
+	VFMADD213PS  exp2Q2<>+0(SB), Y6, Y13
+	VFMADD213PS  exp2Q2<>+0(SB), Y7, Y15
+	VFMADD213PS  exp2Q1<>+0(SB), Y4, Y9
+	VFMADD213PS  exp2Q1<>+0(SB), Y5, Y11
+	VFMADD213PS  exp2Q1<>+0(SB), Y6, Y13
+	VFMADD213PS  exp2Q1<>+0(SB), Y7, Y15
+	VFMADD213PS  exp2Q0<>+0(SB), Y4, Y9
+	VFMADD213PS  exp2Q0<>+0(SB), Y5, Y11
+	VFMADD213PS  exp2Q0<>+0(SB), Y6, Y13
+	VFMADD213PS  exp2Q0<>+0(SB), Y7, Y15
+	VFMADD213PS  exp2One<>+0(SB), Y4, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD213PS  exp2One<>+0(SB), Y5, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD213PS  exp2One<>+0(SB), Y6, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VFMADD213PS  exp2One<>+0(SB), Y7, Y15
 	VPSLLD       $0x17, Y14, Y14
+	VPADDD       Y8, Y9, Y9
+	VPADDD       Y10, Y11, Y11
+	VPADDD       Y12, Y13, Y13
 	VPADDD       Y14, Y15, Y15
-	VMOVUPS      Y15, (SI)(R8*1)
-	VADDPS       Y15, Y11, Y11
-	VMOVUPS      32(SI)(R8*1), Y13
-	VFMSUB213PS  Y1, Y0, Y13
-	VMAXPS       Y13, Y2, Y13
-	VADDPS       Y3, Y13, Y14
-	VSUBPS       Y3, Y14, Y15
-	VSUBPS       Y15, Y13, Y13
-	VMOVAPS      Y10, Y15
-	VFMADD213PS  Y9, Y13, Y15
-	VFMADD213PS  Y8, Y13, Y15
-	VFMADD213PS  Y7, Y13, Y15
-	VFMADD213PS  Y6, Y13, Y15
-	VFMADD213PS  Y5, Y13, Y15
-	VFMADD213PS  Y4, Y13, Y15
-	VPSLLD       $0x17, Y14, Y14
-	VPADDD       Y14, Y15, Y15
-	VMOVUPS      Y15, 32(SI)(R8*1)
-	VADDPS       Y15, Y12, Y12
-	ADDQ         $0x40, R8
-	CMPQ         R8, DI
+	VMOVUPS      Y9, (SI)(R9*1)
+	VADDPS       Y9, Y2, Y2
+	VMOVUPS      Y11, 32(SI)(R9*1)
+	VADDPS       Y11, Y2, Y2
+	VMOVUPS      Y13, (DI)(R9*1)
+	VADDPS       Y13, Y3, Y3
+	VMOVUPS      Y15, 32(DI)(R9*1)
+	VADDPS       Y15, Y3, Y3
+	ADDQ         $0x40, R9
+	CMPQ         R9, R8
 	JLT          lane
-	VADDPS       Y12, Y11, Y11
-	VEXTRACTF128 $0x01, Y11, X1
-	VADDPS       X1, X11, X11
-	VPERMILPS    $0x0e, X11, X1
-	VADDPS       X1, X11, X11
-	VPERMILPS    $0x01, X11, X1
-	VADDPS       X1, X11, X11
-	VMOVSS       X11, (CX)
+	ADDQ         $0x08, AX
+	VEXTRACTF128 $0x01, Y2, X4
+	VADDPS       X4, X2, X2
+	VPERMILPS    $0x0e, X2, X4
+	VADDPS       X4, X2, X2
+	VPERMILPS    $0x01, X2, X4
+	VADDPS       X4, X2, X2
+	VMOVSS       X2, (CX)
 	ADDQ         $0x04, CX
-	ADDQ         BX, SI
-	DECQ         DX
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X3
+	VPERMILPS    $0x0e, X3, X2
+	VADDPS       X2, X3, X3
+	VPERMILPS    $0x01, X3, X2
+	VADDPS       X2, X3, X3
+	VMOVSS       X3, (CX)
+	ADDQ         $0x04, CX
+	LEAQ         (SI)(BX*2), SI
+	LEAQ         (DI)(BX*2), DI
+	SUBQ         $0x02, DX
 	JNE          row
 	VZEROUPPER
 	RET
 
-// func rowExpGradAVX2(rows int, n int, s *float32, ds *float32, stride int, scale float32, shift *float32, delta *float32)
+// func rowExpGradAVX2(rows int, n int, s *float32, ds *float32, stride int, shift *float32, delta *float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·rowExpGradAVX2(SB), NOSPLIT, $0-64
-	MOVQ         shift+48(FP), AX
-	MOVQ         delta+56(FP), CX
-	VBROADCASTSS scale+40(FP), Y0
-	VMOVUPS      exp2Lowest<>+0(SB), Y3
-	VMOVUPS      exp2Magic<>+0(SB), Y4
-	VMOVUPS      exp2One<>+0(SB), Y5
-	VMOVUPS      exp2Q0<>+0(SB), Y6
-	VMOVUPS      exp2Q1<>+0(SB), Y7
-	VMOVUPS      exp2Q2<>+0(SB), Y8
-	VMOVUPS      exp2Q3<>+0(SB), Y9
-	VMOVUPS      exp2Q4<>+0(SB), Y10
-	VMOVUPS      exp2Q5<>+0(SB), Y11
-	MOVQ         rows+0(FP), DX
-	MOVQ         stride+32(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         s+16(FP), SI
-	MOVQ         ds+24(FP), DI
+TEXT ·rowExpGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ    shift+40(FP), AX
+	MOVQ    delta+48(FP), CX
+	VMOVUPS exp2Lowest<>+0(SB), Y0
+	VMOVUPS exp2Magic<>+0(SB), Y1
+	MOVQ    rows+0(FP), DX
+	MOVQ    stride+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    s+16(FP), SI
+	LEAQ    (SI)(BX*1), DI
+	MOVQ    ds+24(FP), R8
+	LEAQ    (R8)(BX*1), R9
 
 row:
-	VBROADCASTSS (AX), Y1
-	ADDQ         $0x04, AX
-	VBROADCASTSS (CX), Y2
-	ADDQ         $0x04, CX
-	MOVQ         n+8(FP), R8
-	SHLQ         $0x02, R8
-	XORQ         R9, R9
+	MOVQ n+8(FP), R10
+	SHLQ $0x02, R10
+	XORQ R11, R11
 
 lane:
-	VMOVUPS     (SI)(R9*1), Y12
-	VFMSUB213PS Y1, Y0, Y12
-	VMAXPS      Y12, Y3, Y12
-	VADDPS      Y4, Y12, Y13
-	VSUBPS      Y4, Y13, Y14
-	VSUBPS      Y14, Y12, Y12
-	VMOVAPS     Y11, Y14
-	VFMADD213PS Y10, Y12, Y14
-	VFMADD213PS Y9, Y12, Y14
-	VFMADD213PS Y8, Y12, Y14
-	VFMADD213PS Y7, Y12, Y14
-	VFMADD213PS Y6, Y12, Y14
-	VFMADD213PS Y5, Y12, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      Y13, Y14, Y14
-	VMOVUPS     Y14, (SI)(R9*1)
-	VMOVUPS     (DI)(R9*1), Y12
-	VSUBPS      Y2, Y12, Y12
-	VMULPS      Y14, Y12, Y12
-	VMOVUPS     Y12, (DI)(R9*1)
-	VMOVUPS     32(SI)(R9*1), Y12
-	VFMSUB213PS Y1, Y0, Y12
-	VMAXPS      Y12, Y3, Y12
-	VADDPS      Y4, Y12, Y13
-	VSUBPS      Y4, Y13, Y14
-	VSUBPS      Y14, Y12, Y12
-	VMOVAPS     Y11, Y14
-	VFMADD213PS Y10, Y12, Y14
-	VFMADD213PS Y9, Y12, Y14
-	VFMADD213PS Y8, Y12, Y14
-	VFMADD213PS Y7, Y12, Y14
-	VFMADD213PS Y6, Y12, Y14
-	VFMADD213PS Y5, Y12, Y14
-	VPSLLD      $0x17, Y13, Y13
-	VPADDD      Y13, Y14, Y14
-	VMOVUPS     Y14, 32(SI)(R9*1)
-	VMOVUPS     32(DI)(R9*1), Y12
-	VSUBPS      Y2, Y12, Y12
-	VMULPS      Y14, Y12, Y12
-	VMOVUPS     Y12, 32(DI)(R9*1)
-	ADDQ        $0x40, R9
-	CMPQ        R9, R8
-	JLT         lane
-	ADDQ        BX, SI
-	ADDQ        BX, DI
-	DECQ        DX
-	JNE         row
+	VBROADCASTSS (AX), Y2
+	VADDPS       32(SI)(R11*1), Y2, Y3
+	VADDPS       (SI)(R11*1), Y2, Y2
+	VBROADCASTSS 4(AX), Y4
+	VADDPS       32(DI)(R11*1), Y4, Y5
+	VADDPS       (DI)(R11*1), Y4, Y4
+	VMAXPS       Y2, Y0, Y2
+	VMAXPS       Y3, Y0, Y3
+	VMAXPS       Y4, Y0, Y4
+	VMAXPS       Y5, Y0, Y5
+	VADDPS       Y1, Y2, Y6
+	VADDPS       Y1, Y3, Y8
+	VADDPS       Y1, Y4, Y10
+	VADDPS       Y1, Y5, Y12
+	VSUBPS       Y1, Y6, Y7
+	VSUBPS       Y1, Y8, Y9
+	VSUBPS       Y1, Y10, Y11
+	VSUBPS       Y1, Y12, Y13
+	VSUBPS       Y7, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VSUBPS       Y11, Y4, Y4
+	VSUBPS       Y13, Y5, Y5
+	VMOVUPS      exp2Q5<>+0(SB), Y7
+	VMOVAPS      Y7, Y9
+	VMOVAPS      Y7, Y11
+	VMOVAPS      Y7, Y13
+	VFMADD213PS  exp2Q4<>+0(SB), Y2, Y7
+	VFMADD213PS  exp2Q4<>+0(SB), Y3, Y9
+	VFMADD213PS  exp2Q4<>+0(SB), Y4, Y11
+	VFMADD213PS  exp2Q4<>+0(SB), Y5, Y13
+	VFMADD213PS  exp2Q3<>+0(SB), Y2, Y7
+	VFMADD213PS  exp2Q3<>+0(SB), Y3, Y9
+	VFMADD213PS  exp2Q3<>+0(SB), Y4, Y11
+	VFMADD213PS  exp2Q3<>+0(SB), Y5, Y13
+	VFMADD213PS  exp2Q2<>+0(SB), Y2, Y7
+	VFMADD213PS  exp2Q2<>+0(SB), Y3, Y9
+	VFMADD213PS  exp2Q2<>+0(SB), Y4, Y11
+	VFMADD213PS  exp2Q2<>+0(SB), Y5, Y13
+	VFMADD213PS  exp2Q1<>+0(SB), Y2, Y7
+	VFMADD213PS  exp2Q1<>+0(SB), Y3, Y9
+	VFMADD213PS  exp2Q1<>+0(SB), Y4, Y11
+	VFMADD213PS  exp2Q1<>+0(SB), Y5, Y13
+	VFMADD213PS  exp2Q0<>+0(SB), Y2, Y7
+	VFMADD213PS  exp2Q0<>+0(SB), Y3, Y9
+	VFMADD213PS  exp2Q0<>+0(SB), Y4, Y11
+	VFMADD213PS  exp2Q0<>+0(SB), Y5, Y13
+	VFMADD213PS  exp2One<>+0(SB), Y2, Y7
+	VPSLLD       $0x17, Y6, Y6
+	VFMADD213PS  exp2One<>+0(SB), Y3, Y9
+	VPSLLD       $0x17, Y8, Y8
+	VFMADD213PS  exp2One<>+0(SB), Y4, Y11
+	VPSLLD       $0x17, Y10, Y10
+	VFMADD213PS  exp2One<>+0(SB), Y5, Y13
+	VPSLLD       $0x17, Y12, Y12
+	VPADDD       Y6, Y7, Y7
+	VPADDD       Y8, Y9, Y9
+	VPADDD       Y10, Y11, Y11
+	VPADDD       Y12, Y13, Y13
+	VBROADCASTSS (CX), Y2
+	VADDPS       32(R8)(R11*1), Y2, Y3
+	VADDPS       (R8)(R11*1), Y2, Y2
+	VBROADCASTSS 4(CX), Y4
+	VADDPS       32(R9)(R11*1), Y4, Y5
+	VADDPS       (R9)(R11*1), Y4, Y4
+	VMOVUPS      Y7, (SI)(R11*1)
+	VMULPS       Y7, Y2, Y2
+	VMOVUPS      Y2, (R8)(R11*1)
+	VMOVUPS      Y9, 32(SI)(R11*1)
+	VMULPS       Y9, Y3, Y3
+	VMOVUPS      Y3, 32(R8)(R11*1)
+	VMOVUPS      Y11, (DI)(R11*1)
+	VMULPS       Y11, Y4, Y4
+	VMOVUPS      Y4, (R9)(R11*1)
+	VMOVUPS      Y13, 32(DI)(R11*1)
+	VMULPS       Y13, Y5, Y5
+	VMOVUPS      Y5, 32(R9)(R11*1)
+	ADDQ         $0x40, R11
+	CMPQ         R11, R10
+	JLT          lane
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	LEAQ         (SI)(BX*2), SI
+	LEAQ         (DI)(BX*2), DI
+	LEAQ         (R8)(BX*2), R8
+	LEAQ         (R9)(BX*2), R9
+	SUBQ         $0x02, DX
+	JNE          row
 	VZEROUPPER
 	RET
 
@@ -805,15 +895,15 @@ lane:
 	ADDQ    $0x40, DI
 	CMPQ    DI, SI
 	JLT     lane
-	ADDQ    DX, BX
-	DECQ    CX
+	LEAQ    (BX)(DX*1), BX
+	SUBQ    $0x01, CX
 	JNE     row
 	VZEROUPPER
 	RET
 
-// func blockProductAVX512(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, c *float32, crs int, accumulate bool)
+// func blockProductAVX512(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, bps int, c *float32, crs int, accumulate bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·blockProductAVX512(SB), NOSPLIT, $0-81
+TEXT ·blockProductAVX512(SB), NOSPLIT, $0-89
 	MOVQ ars+32(FP), AX
 	SHLQ $0x02, AX
 	MOVQ aks+40(FP), CX
@@ -826,14 +916,14 @@ strip_v2:
 	JLT  strip_v1
 	MOVQ m+0(FP), BX
 	MOVQ a+24(FP), SI
-	MOVQ c+64(FP), DI
+	MOVQ c+72(FP), DI
 
 rows_v2:
-	CMPQ       BX, $0x0c
-	JLT        low_v2
 	CMPQ       BX, $0x10
 	JEQ        low_v2
-	MOVQ       crs+72(FP), R8
+	CMPQ       BX, $0x08
+	JEQ        low_v2
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
 	PREFETCHT0 (R9)
@@ -868,6 +958,8 @@ rows_v2:
 	ADDQ       AX, R12
 	LEAQ       (R10)(AX*8), R13
 	ADDQ       AX, R13
+	MOVQ       bps+64(FP), R14
+	SHLQ       $0x02, R14
 	VXORPS     Z0, Z0, Z0
 	VXORPS     Z1, Z1, Z1
 	VXORPS     Z2, Z2, Z2
@@ -897,7 +989,7 @@ rows_v2:
 
 tile12v2_loop:
 	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
+	VMOVUPS      (R8)(R14*1), Z25
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -940,7 +1032,7 @@ tile12v2_loop:
 	ADDQ         CX, R12
 	ADDQ         CX, R13
 	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
+	VMOVUPS      (R8)(R14*1), Z25
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -983,7 +1075,7 @@ tile12v2_loop:
 	ADDQ         CX, R12
 	ADDQ         CX, R13
 	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
+	VMOVUPS      (R8)(R14*1), Z25
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -1026,7 +1118,7 @@ tile12v2_loop:
 	ADDQ         CX, R12
 	ADDQ         CX, R13
 	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
+	VMOVUPS      (R8)(R14*1), Z25
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -1077,7 +1169,7 @@ tile12v2_tail:
 
 tile12v2_step:
 	VMOVUPS      (R8), Z24
-	VMOVUPS      64(R8), Z25
+	VMOVUPS      (R8)(R14*1), Z25
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
@@ -1123,9 +1215,9 @@ tile12v2_step:
 	JNE          tile12v2_step
 
 tile12v2_sum:
-	MOVQ   crs+72(FP), R8
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
+	CMPB   accumulate+88(FP), $0x00
 	JEQ    tile12v2_store
 	MOVQ   DI, R9
 	VADDPS (R9), Z0, Z0
@@ -1208,7 +1300,7 @@ tile12v2_store:
 	JMP     next_v2
 
 low_v2:
-	MOVQ       crs+72(FP), R8
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
 	PREFETCHT0 (R9)
@@ -1233,6 +1325,8 @@ low_v2:
 	ADDQ       AX, R11
 	LEAQ       (R11)(AX*2), R12
 	ADDQ       AX, R12
+	MOVQ       bps+64(FP), R13
+	SHLQ       $0x02, R13
 	VXORPS     Z0, Z0, Z0
 	VXORPS     Z1, Z1, Z1
 	VXORPS     Z2, Z2, Z2
@@ -1254,7 +1348,7 @@ low_v2:
 
 tile8v2_loop:
 	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
+	VMOVUPS      (R8)(R13*1), Z17
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -1284,7 +1378,7 @@ tile8v2_loop:
 	ADDQ         CX, R11
 	ADDQ         CX, R12
 	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
+	VMOVUPS      (R8)(R13*1), Z17
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -1314,7 +1408,7 @@ tile8v2_loop:
 	ADDQ         CX, R11
 	ADDQ         CX, R12
 	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
+	VMOVUPS      (R8)(R13*1), Z17
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -1344,7 +1438,7 @@ tile8v2_loop:
 	ADDQ         CX, R11
 	ADDQ         CX, R12
 	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
+	VMOVUPS      (R8)(R13*1), Z17
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -1382,7 +1476,7 @@ tile8v2_tail:
 
 tile8v2_step:
 	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
+	VMOVUPS      (R8)(R13*1), Z17
 	ADDQ         DX, R8
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
@@ -1415,9 +1509,9 @@ tile8v2_step:
 	JNE          tile8v2_step
 
 tile8v2_sum:
-	MOVQ   crs+72(FP), R8
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
+	CMPB   accumulate+88(FP), $0x00
 	JEQ    tile8v2_store
 	MOVQ   DI, R9
 	VADDPS (R9), Z0, Z0
@@ -1471,11 +1565,14 @@ tile8v2_store:
 	ADDQ    R8, DI
 	LEAQ    (SI)(AX*8), SI
 	SUBQ    $0x08, BX
-	JNE     rows_v2
+	JNE     low_v2
 
 next_v2:
-	ADDQ $0x00000080, b+48(FP)
-	ADDQ $0x00000080, c+64(FP)
+	MOVQ bps+64(FP), BX
+	SHLQ $0x02, BX
+	ADDQ BX, b+48(FP)
+	ADDQ BX, b+48(FP)
+	ADDQ $0x00000080, c+72(FP)
 	SUBQ $0x00000020, n+8(FP)
 	JNE  strip_v2
 	VZEROUPPER
@@ -1484,14 +1581,14 @@ next_v2:
 strip_v1:
 	MOVQ m+0(FP), BX
 	MOVQ a+24(FP), SI
-	MOVQ c+64(FP), DI
+	MOVQ c+72(FP), DI
 
 rows_v1:
-	CMPQ       BX, $0x0c
-	JLT        low_v1
 	CMPQ       BX, $0x10
 	JEQ        low_v1
-	MOVQ       crs+72(FP), R8
+	CMPQ       BX, $0x08
+	JEQ        low_v1
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
 	PREFETCHT0 (R9)
@@ -1704,9 +1801,9 @@ tile12v1_step:
 	JNE          tile12v1_step
 
 tile12v1_sum:
-	MOVQ   crs+72(FP), R8
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
+	CMPB   accumulate+88(FP), $0x00
 	JEQ    tile12v1_store
 	MOVQ   DI, R9
 	VADDPS (R9), Z0, Z0
@@ -1765,7 +1862,7 @@ tile12v1_store:
 	JMP     next_v1
 
 low_v1:
-	MOVQ       crs+72(FP), R8
+	MOVQ       crs+80(FP), R8
 	SHLQ       $0x02, R8
 	MOVQ       DI, R9
 	PREFETCHT0 (R9)
@@ -1919,9 +2016,9 @@ tile8v1_step:
 	JNE          tile8v1_step
 
 tile8v1_sum:
-	MOVQ   crs+72(FP), R8
+	MOVQ   crs+80(FP), R8
 	SHLQ   $0x02, R8
-	CMPB   accumulate+80(FP), $0x00
+	CMPB   accumulate+88(FP), $0x00
 	JEQ    tile8v1_store
 	MOVQ   DI, R9
 	VADDPS (R9), Z0, Z0
@@ -1959,11 +2056,13 @@ tile8v1_store:
 	ADDQ    R8, DI
 	LEAQ    (SI)(AX*8), SI
 	SUBQ    $0x08, BX
-	JNE     rows_v1
+	JNE     low_v1
 
 next_v1:
-	ADDQ $0x00000040, b+48(FP)
-	ADDQ $0x00000040, c+64(FP)
+	MOVQ bps+64(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, b+48(FP)
+	ADDQ $0x00000040, c+72(FP)
 	SUBQ $0x00000010, n+8(FP)
 	VZEROUPPER
 	RET
@@ -1998,135 +2097,278 @@ lane:
 	VMAXPS        X1, X0, X0
 	VMOVSS        X0, (AX)
 	ADDQ          $0x04, AX
-	ADDQ          DX, BX
-	DECQ          CX
+	LEAQ          (BX)(DX*1), BX
+	SUBQ          $0x01, CX
 	JNE           row
 	VZEROUPPER
 	RET
 
-// func rowExpAVX512(rows int, n int, s *float32, stride int, scale float32, shift *float32, sum *float32)
+// func rowExpAVX512(rows int, n int, s *float32, stride int, shift *float32, sum *float32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·rowExpAVX512(SB), NOSPLIT, $0-56
-	MOVQ         shift+40(FP), AX
-	MOVQ         sum+48(FP), CX
-	VBROADCASTSS scale+32(FP), Z0
-	VMOVUPS      exp2Lowest<>+0(SB), Z2
-	VMOVUPS      exp2Magic<>+0(SB), Z3
-	VMOVUPS      exp2One<>+0(SB), Z4
-	VMOVUPS      exp2Q0<>+0(SB), Z5
-	VMOVUPS      exp2Q1<>+0(SB), Z6
-	VMOVUPS      exp2Q2<>+0(SB), Z7
-	VMOVUPS      exp2Q3<>+0(SB), Z8
-	VMOVUPS      exp2Q4<>+0(SB), Z9
-	VMOVUPS      exp2Q5<>+0(SB), Z10
-	MOVQ         rows+0(FP), DX
-	MOVQ         stride+24(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         s+16(FP), SI
+TEXT ·rowExpAVX512(SB), NOSPLIT, $0-48
+	MOVQ    shift+32(FP), AX
+	MOVQ    sum+40(FP), CX
+	VMOVUPS exp2Lowest<>+0(SB), Z0
+	VMOVUPS exp2Magic<>+0(SB), Z1
+	MOVQ    rows+0(FP), DX
+	MOVQ    stride+24(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    s+16(FP), SI
+	LEAQ    (SI)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	LEAQ    (R8)(BX*1), R9
 
 row:
-	VBROADCASTSS (AX), Z1
-	ADDQ         $0x04, AX
-	VXORPS       Z11, Z11, Z11
-	MOVQ         n+8(FP), DI
-	SHLQ         $0x02, DI
-	XORQ         R8, R8
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	MOVQ   n+8(FP), R10
+	SHLQ   $0x02, R10
+	XORQ   R11, R11
 
 lane:
-	VMOVUPS       (SI)(R8*1), Z12
-	VFMSUB213PS   Z1, Z0, Z12
-	VMAXPS        Z12, Z2, Z12
-	VADDPS        Z3, Z12, Z13
-	VSUBPS        Z3, Z13, Z14
-	VSUBPS        Z14, Z12, Z12
-	VMOVAPS       Z10, Z14
-	VFMADD213PS   Z9, Z12, Z14
-	VFMADD213PS   Z8, Z12, Z14
-	VFMADD213PS   Z7, Z12, Z14
-	VFMADD213PS   Z6, Z12, Z14
-	VFMADD213PS   Z5, Z12, Z14
-	VFMADD213PS   Z4, Z12, Z14
-	VPSLLD        $0x17, Z13, Z13
-	VPADDD        Z13, Z14, Z14
-	VMOVUPS       Z14, (SI)(R8*1)
-	VADDPS        Z14, Z11, Z11
-	ADDQ          $0x40, R8
-	CMPQ          R8, DI
+	VBROADCASTSS  (AX), Z6
+	VADDPS        (SI)(R11*1), Z6, Z6
+	VBROADCASTSS  4(AX), Z7
+	VADDPS        (DI)(R11*1), Z7, Z7
+	VBROADCASTSS  8(AX), Z8
+	VADDPS        (R8)(R11*1), Z8, Z8
+	VBROADCASTSS  12(AX), Z9
+	VADDPS        (R9)(R11*1), Z9, Z9
+	VMAXPS        Z6, Z0, Z6
+	VMAXPS        Z7, Z0, Z7
+	VMAXPS        Z8, Z0, Z8
+	VMAXPS        Z9, Z0, Z9
+	VADDPS        Z1, Z6, Z10
+	VADDPS        Z1, Z7, Z12
+	VADDPS        Z1, Z8, Z14
+	VADDPS        Z1, Z9, Z16
+	VSUBPS        Z1, Z10, Z11
+	VSUBPS        Z1, Z12, Z13
+	VSUBPS        Z1, Z14, Z15
+	VSUBPS        Z1, Z16, Z17
+	VSUBPS        Z11, Z6, Z6
+	VSUBPS        Z13, Z7, Z7
+	VSUBPS        Z15, Z8, Z8
+	VSUBPS        Z17, Z9, Z9
+	VMOVUPS       exp2Q5<>+0(SB), Z11
+	VMOVAPS       Z11, Z13
+	VMOVAPS       Z11, Z15
+	VMOVAPS       Z11, Z17
+	VFMADD213PS   exp2Q4<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2Q4<>+0(SB), Z7, Z13
+	VFMADD213PS   exp2Q4<>+0(SB), Z8, Z15
+	VFMADD213PS   exp2Q4<>+0(SB), Z9, Z17
+	VFMADD213PS   exp2Q3<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2Q3<>+0(SB), Z7, Z13
+	VFMADD213PS   exp2Q3<>+0(SB), Z8, Z15
+	VFMADD213PS   exp2Q3<>+0(SB), Z9, Z17
+	VFMADD213PS   exp2Q2<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2Q2<>+0(SB), Z7, Z13
+	VFMADD213PS   exp2Q2<>+0(SB), Z8, Z15
+	VFMADD213PS   exp2Q2<>+0(SB), Z9, Z17
+	VFMADD213PS   exp2Q1<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2Q1<>+0(SB), Z7, Z13
+	VFMADD213PS   exp2Q1<>+0(SB), Z8, Z15
+	VFMADD213PS   exp2Q1<>+0(SB), Z9, Z17
+	VFMADD213PS   exp2Q0<>+0(SB), Z6, Z11
+	VFMADD213PS   exp2Q0<>+0(SB), Z7, Z13
+	VFMADD213PS   exp2Q0<>+0(SB), Z8, Z15
+	VFMADD213PS   exp2Q0<>+0(SB), Z9, Z17
+	VFMADD213PS   exp2One<>+0(SB), Z6, Z11
+	VPSLLD        $0x17, Z10, Z10
+	VFMADD213PS   exp2One<>+0(SB), Z7, Z13
+	VPSLLD        $0x17, Z12, Z12
+	VFMADD213PS   exp2One<>+0(SB), Z8, Z15
+	VPSLLD        $0x17, Z14, Z14
+	VFMADD213PS   exp2One<>+0(SB), Z9, Z17
+	VPSLLD        $0x17, Z16, Z16
+	VPADDD        Z10, Z11, Z11
+	VPADDD        Z12, Z13, Z13
+	VPADDD        Z14, Z15, Z15
+	VPADDD        Z16, Z17, Z17
+	VMOVUPS       Z11, (SI)(R11*1)
+	VADDPS        Z11, Z2, Z2
+	VMOVUPS       Z13, (DI)(R11*1)
+	VADDPS        Z13, Z3, Z3
+	VMOVUPS       Z15, (R8)(R11*1)
+	VADDPS        Z15, Z4, Z4
+	VMOVUPS       Z17, (R9)(R11*1)
+	VADDPS        Z17, Z5, Z5
+	ADDQ          $0x40, R11
+	CMPQ          R11, R10
 	JLT           lane
-	VEXTRACTF64X4 $0x01, Z11, Y1
-	VADDPS        Y1, Y11, Y11
-	VEXTRACTF128  $0x01, Y11, X1
-	VADDPS        X1, X11, X11
-	VPERMILPS     $0x0e, X11, X1
-	VADDPS        X1, X11, X11
-	VPERMILPS     $0x01, X11, X1
-	VADDPS        X1, X11, X11
-	VMOVSS        X11, (CX)
+	ADDQ          $0x10, AX
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y2
+	VEXTRACTF128  $0x01, Y2, X6
+	VADDPS        X6, X2, X2
+	VPERMILPS     $0x0e, X2, X6
+	VADDPS        X6, X2, X2
+	VPERMILPS     $0x01, X2, X6
+	VADDPS        X6, X2, X2
+	VMOVSS        X2, (CX)
 	ADDQ          $0x04, CX
-	ADDQ          BX, SI
-	DECQ          DX
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VADDPS        Y2, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X2
+	VADDPS        X2, X3, X3
+	VPERMILPS     $0x0e, X3, X2
+	VADDPS        X2, X3, X3
+	VPERMILPS     $0x01, X3, X2
+	VADDPS        X2, X3, X3
+	VMOVSS        X3, (CX)
+	ADDQ          $0x04, CX
+	VEXTRACTF64X4 $0x01, Z4, Y2
+	VADDPS        Y2, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X2
+	VADDPS        X2, X4, X4
+	VPERMILPS     $0x0e, X4, X2
+	VADDPS        X2, X4, X4
+	VPERMILPS     $0x01, X4, X2
+	VADDPS        X2, X4, X4
+	VMOVSS        X4, (CX)
+	ADDQ          $0x04, CX
+	VEXTRACTF64X4 $0x01, Z5, Y2
+	VADDPS        Y2, Y5, Y5
+	VEXTRACTF128  $0x01, Y5, X2
+	VADDPS        X2, X5, X5
+	VPERMILPS     $0x0e, X5, X2
+	VADDPS        X2, X5, X5
+	VPERMILPS     $0x01, X5, X2
+	VADDPS        X2, X5, X5
+	VMOVSS        X5, (CX)
+	ADDQ          $0x04, CX
+	LEAQ          (SI)(BX*4), SI
+	LEAQ          (DI)(BX*4), DI
+	LEAQ          (R8)(BX*4), R8
+	LEAQ          (R9)(BX*4), R9
+	SUBQ          $0x04, DX
 	JNE           row
 	VZEROUPPER
 	RET
 
-// func rowExpGradAVX512(rows int, n int, s *float32, ds *float32, stride int, scale float32, shift *float32, delta *float32)
+// func rowExpGradAVX512(rows int, n int, s *float32, ds *float32, stride int, shift *float32, delta *float32)
 // Requires: AVX, AVX512F
-TEXT ·rowExpGradAVX512(SB), NOSPLIT, $0-64
-	MOVQ         shift+48(FP), AX
-	MOVQ         delta+56(FP), CX
-	VBROADCASTSS scale+40(FP), Z0
-	VMOVUPS      exp2Lowest<>+0(SB), Z3
-	VMOVUPS      exp2Magic<>+0(SB), Z4
-	VMOVUPS      exp2One<>+0(SB), Z5
-	VMOVUPS      exp2Q0<>+0(SB), Z6
-	VMOVUPS      exp2Q1<>+0(SB), Z7
-	VMOVUPS      exp2Q2<>+0(SB), Z8
-	VMOVUPS      exp2Q3<>+0(SB), Z9
-	VMOVUPS      exp2Q4<>+0(SB), Z10
-	VMOVUPS      exp2Q5<>+0(SB), Z11
-	MOVQ         rows+0(FP), DX
-	MOVQ         stride+32(FP), BX
-	SHLQ         $0x02, BX
-	MOVQ         s+16(FP), SI
-	MOVQ         ds+24(FP), DI
+TEXT ·rowExpGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ    shift+40(FP), AX
+	MOVQ    delta+48(FP), CX
+	VMOVUPS exp2Lowest<>+0(SB), Z0
+	VMOVUPS exp2Magic<>+0(SB), Z1
+	MOVQ    rows+0(FP), DX
+	MOVQ    stride+32(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    s+16(FP), SI
+	LEAQ    (SI)(BX*1), DI
+	LEAQ    (DI)(BX*1), R8
+	LEAQ    (R8)(BX*1), R9
+	MOVQ    ds+24(FP), R10
+	LEAQ    (R10)(BX*1), R11
+	LEAQ    (R11)(BX*1), R12
+	LEAQ    (R12)(BX*1), R13
 
 row:
-	VBROADCASTSS (AX), Z1
-	ADDQ         $0x04, AX
-	VBROADCASTSS (CX), Z2
-	ADDQ         $0x04, CX
-	MOVQ         n+8(FP), R8
-	SHLQ         $0x02, R8
-	XORQ         R9, R9
+	MOVQ n+8(FP), R14
+	SHLQ $0x02, R14
+	XORQ R15, R15
 
 lane:
-	VMOVUPS     (SI)(R9*1), Z12
-	VFMSUB213PS Z1, Z0, Z12
-	VMAXPS      Z12, Z3, Z12
-	VADDPS      Z4, Z12, Z13
-	VSUBPS      Z4, Z13, Z14
-	VSUBPS      Z14, Z12, Z12
-	VMOVAPS     Z11, Z14
-	VFMADD213PS Z10, Z12, Z14
-	VFMADD213PS Z9, Z12, Z14
-	VFMADD213PS Z8, Z12, Z14
-	VFMADD213PS Z7, Z12, Z14
-	VFMADD213PS Z6, Z12, Z14
-	VFMADD213PS Z5, Z12, Z14
-	VPSLLD      $0x17, Z13, Z13
-	VPADDD      Z13, Z14, Z14
-	VMOVUPS     Z14, (SI)(R9*1)
-	VMOVUPS     (DI)(R9*1), Z12
-	VSUBPS      Z2, Z12, Z12
-	VMULPS      Z14, Z12, Z12
-	VMOVUPS     Z12, (DI)(R9*1)
-	ADDQ        $0x40, R9
-	CMPQ        R9, R8
-	JLT         lane
-	ADDQ        BX, SI
-	ADDQ        BX, DI
-	DECQ        DX
-	JNE         row
+	VBROADCASTSS (AX), Z2
+	VADDPS       (SI)(R15*1), Z2, Z2
+	VBROADCASTSS 4(AX), Z3
+	VADDPS       (DI)(R15*1), Z3, Z3
+	VBROADCASTSS 8(AX), Z4
+	VADDPS       (R8)(R15*1), Z4, Z4
+	VBROADCASTSS 12(AX), Z5
+	VADDPS       (R9)(R15*1), Z5, Z5
+	VMAXPS       Z2, Z0, Z2
+	VMAXPS       Z3, Z0, Z3
+	VMAXPS       Z4, Z0, Z4
+	VMAXPS       Z5, Z0, Z5
+	VADDPS       Z1, Z2, Z6
+	VADDPS       Z1, Z3, Z8
+	VADDPS       Z1, Z4, Z10
+	VADDPS       Z1, Z5, Z12
+	VSUBPS       Z1, Z6, Z7
+	VSUBPS       Z1, Z8, Z9
+	VSUBPS       Z1, Z10, Z11
+	VSUBPS       Z1, Z12, Z13
+	VSUBPS       Z7, Z2, Z2
+	VSUBPS       Z9, Z3, Z3
+	VSUBPS       Z11, Z4, Z4
+	VSUBPS       Z13, Z5, Z5
+	VMOVUPS      exp2Q5<>+0(SB), Z7
+	VMOVAPS      Z7, Z9
+	VMOVAPS      Z7, Z11
+	VMOVAPS      Z7, Z13
+	VFMADD213PS  exp2Q4<>+0(SB), Z2, Z7
+	VFMADD213PS  exp2Q4<>+0(SB), Z3, Z9
+	VFMADD213PS  exp2Q4<>+0(SB), Z4, Z11
+	VFMADD213PS  exp2Q4<>+0(SB), Z5, Z13
+	VFMADD213PS  exp2Q3<>+0(SB), Z2, Z7
+	VFMADD213PS  exp2Q3<>+0(SB), Z3, Z9
+	VFMADD213PS  exp2Q3<>+0(SB), Z4, Z11
+	VFMADD213PS  exp2Q3<>+0(SB), Z5, Z13
+	VFMADD213PS  exp2Q2<>+0(SB), Z2, Z7
+	VFMADD213PS  exp2Q2<>+0(SB), Z3, Z9
+	VFMADD213PS  exp2Q2<>+0(SB), Z4, Z11
+	VFMADD213PS  exp2Q2<>+0(SB), Z5, Z13
+	VFMADD213PS  exp2Q1<>+0(SB), Z2, Z7
+	VFMADD213PS  exp2Q1<>+0(SB), Z3, Z9
+	VFMADD213PS  exp2Q1<>+0(SB), Z4, Z11
+	VFMADD213PS  exp2Q1<>+0(SB), Z5, Z13
+	VFMADD213PS  exp2Q0<>+0(SB), Z2, Z7
+	VFMADD213PS  exp2Q0<>+0(SB), Z3, Z9
+	VFMADD213PS  exp2Q0<>+0(SB), Z4, Z11
+	VFMADD213PS  exp2Q0<>+0(SB), Z5, Z13
+	VFMADD213PS  exp2One<>+0(SB), Z2, Z7
+	VPSLLD       $0x17, Z6, Z6
+	VFMADD213PS  exp2One<>+0(SB), Z3, Z9
+	VPSLLD       $0x17, Z8, Z8
+	VFMADD213PS  exp2One<>+0(SB), Z4, Z11
+	VPSLLD       $0x17, Z10, Z10
+	VFMADD213PS  exp2One<>+0(SB), Z5, Z13
+	VPSLLD       $0x17, Z12, Z12
+	VPADDD       Z6, Z7, Z7
+	VPADDD       Z8, Z9, Z9
+	VPADDD       Z10, Z11, Z11
+	VPADDD       Z12, Z13, Z13
+	VBROADCASTSS (CX), Z2
+	VADDPS       (R10)(R15*1), Z2, Z2
+	VBROADCASTSS 4(CX), Z3
+	VADDPS       (R11)(R15*1), Z3, Z3
+	VBROADCASTSS 8(CX), Z4
+	VADDPS       (R12)(R15*1), Z4, Z4
+	VBROADCASTSS 12(CX), Z5
+	VADDPS       (R13)(R15*1), Z5, Z5
+	VMOVUPS      Z7, (SI)(R15*1)
+	VMULPS       Z7, Z2, Z2
+	VMOVUPS      Z2, (R10)(R15*1)
+	VMOVUPS      Z9, (DI)(R15*1)
+	VMULPS       Z9, Z3, Z3
+	VMOVUPS      Z3, (R11)(R15*1)
+	VMOVUPS      Z11, (R8)(R15*1)
+	VMULPS       Z11, Z4, Z4
+	VMOVUPS      Z4, (R12)(R15*1)
+	VMOVUPS      Z13, (R9)(R15*1)
+	VMULPS       Z13, Z5, Z5
+	VMOVUPS      Z5, (R13)(R15*1)
+	ADDQ         $0x40, R15
+	CMPQ         R15, R14
+	JLT          lane
+	ADDQ         $0x10, AX
+	ADDQ         $0x10, CX
+	LEAQ         (SI)(BX*4), SI
+	LEAQ         (DI)(BX*4), DI
+	LEAQ         (R8)(BX*4), R8
+	LEAQ         (R9)(BX*4), R9
+	LEAQ         (R10)(BX*4), R10
+	LEAQ         (R11)(BX*4), R11
+	LEAQ         (R12)(BX*4), R12
+	LEAQ         (R13)(BX*4), R13
+	SUBQ         $0x04, DX
+	JNE          row
 	VZEROUPPER
 	RET
 
@@ -2152,8 +2394,8 @@ lane:
 	ADDQ    $0x40, DI
 	CMPQ    DI, SI
 	JLT     lane
-	ADDQ    DX, BX
-	DECQ    CX
+	LEAQ    (BX)(DX*1), BX
+	SUBQ    $0x01, CX
 	JNE     row
 	VZEROUPPER
 	RET

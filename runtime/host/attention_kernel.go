@@ -5,28 +5,40 @@ import "math"
 // attentionOps is one implementation of the five loops that attention is made of. Blocks are row-major with any row stride;
 // sizes are multiples of attentionLane except where stated.
 type attentionOps struct {
-	// product computes c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j] for i < m and j < n; k ≥ 1 is any number. It adds to c
+	// product computes c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p,j] for i < m and j < n; k ≥ 1 is any number. It adds to c
 	// when accumulate is set.
-	product func(m, n, k int, a []float32, ars, aks int, b []float32, brs int, c []float32, crs int, accumulate bool)
+	product func(m, n, k int, a []float32, ars, aks int, b panels, c []float32, crs int, accumulate bool)
 
 	// rowMax writes the largest element of each of the rows.
 	rowMax func(rows, n int, s []float32, stride int, largest []float32)
 
-	// rowExp replaces s by 2^(scale·s − shift), with one shift a row, and writes the sums of the rows. Powers below 2^-126 are
-	// not exact, and zero from 2^-127 on. rows is any number.
-	rowExp func(rows, n int, s []float32, stride int, scale float32, shift, sum []float32)
+	// rowExp replaces s by 2^(s + shift), with one shift a row, and writes the sums of the rows. Powers below 2^-126 are
+	// not exact, and zero from 2^-127 on.
+	rowExp func(rows, n int, s []float32, stride int, shift, sum []float32)
 
-	// rowExpGrad replaces s by p = 2^(scale·s − shift) and ds by p·(ds − delta), with one shift and one delta a row.
-	rowExpGrad func(rows, n int, s, ds []float32, stride int, scale float32, shift, delta []float32)
+	// rowExpGrad replaces s by p = 2^(s + shift) and ds by p·(ds + delta), with one shift and one delta a row.
+	rowExpGrad func(rows, n int, s, ds []float32, stride int, shift, delta []float32)
 
 	// rowScale multiplies each row by its factor.
 	rowScale func(rows, n int, x []float32, stride int, factor []float32)
 }
 
-func portableProduct(m, n, k int, a []float32, ars, aks int, b []float32, brs int, c []float32, crs int, accumulate bool) {
+// panels is a matrix with its columns in panels of a lane: element (p, j) is x[p*step + j/attentionLane*next + j%attentionLane].
+type panels struct {
+	x          []float32
+	step, next int
+}
+
+// rowMajor is a matrix with rows `stride` elements apart.
+func rowMajor(x []float32, stride int) panels { return panels{x, stride, attentionLane} }
+
+// at is the matrix from column j on, in its panel.
+func (b panels) at(j int) []float32 { return b.x[j/attentionLane*b.next+j%attentionLane:] }
+
+func portableProduct(m, n, k int, a []float32, ars, aks int, b panels, c []float32, crs int, accumulate bool) {
 	for j := 0; j < n; j += 4 {
 		for i := 0; i < m; i += 2 {
-			r0, r1 := productBlock(k, a[i*ars:], a[(i+1)*ars:], aks, b[j:], brs)
+			r0, r1 := productBlock(k, a[i*ars:], a[(i+1)*ars:], aks, b.at(j), b.step)
 			c0, c1 := (*[4]float32)(c[i*crs+j:]), (*[4]float32)(c[(i+1)*crs+j:])
 			if accumulate {
 				for x := range r0 {
@@ -63,24 +75,24 @@ func portableRowMax(rows, n int, s []float32, stride int, largest []float32) {
 	}
 }
 
-func portableRowExp(rows, n int, s []float32, stride int, scale float32, shift, sum []float32) {
+func portableRowExp(rows, n int, s []float32, stride int, shift, sum []float32) {
 	for r := range rows {
 		var part [4]float32
 		row := s[r*stride:][:n]
 		for i, x := range row {
-			row[i] = exp2(scale*x - shift[r])
+			row[i] = exp2(x + shift[r])
 			part[i%4] += row[i]
 		}
 		sum[r] = (part[0] + part[1]) + (part[2] + part[3])
 	}
 }
 
-func portableRowExpGrad(rows, n int, s, ds []float32, stride int, scale float32, shift, delta []float32) {
+func portableRowExpGrad(rows, n int, s, ds []float32, stride int, shift, delta []float32) {
 	for r := range rows {
 		row, grad := s[r*stride:][:n], ds[r*stride:][:n]
 		for i, x := range row {
-			row[i] = exp2(scale*x - shift[r])
-			grad[i] = row[i] * (grad[i] - delta[r])
+			row[i] = exp2(x + shift[r])
+			grad[i] = row[i] * (grad[i] + delta[r])
 		}
 	}
 }

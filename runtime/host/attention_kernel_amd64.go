@@ -8,24 +8,25 @@ var attentionKernels = [isaCount]attentionOps{
 
 // vectorOps puts the bounds checks in front of assembly.
 func vectorOps(
-	product func(m, n, k int, a *float32, ars, aks int, b *float32, brs int, c *float32, crs int, accumulate bool),
+	product func(m, n, k int, a *float32, ars, aks int, b *float32, brs, bps int, c *float32, crs int, accumulate bool),
 	rowMax func(rows, n int, s *float32, stride int, largest *float32),
-	rowExp func(rows, n int, s *float32, stride int, scale float32, shift, sum *float32),
-	rowExpGrad func(rows, n int, s, ds *float32, stride int, scale float32, shift, delta *float32),
+	rowExp func(rows, n int, s *float32, stride int, shift, sum *float32),
+	rowExpGrad func(rows, n int, s, ds *float32, stride int, shift, delta *float32),
 	rowScale func(rows, n int, x *float32, stride int, factor *float32),
 ) attentionOps {
 	return attentionOps{
-		product: func(m, n, k int, a []float32, ars, aks int, b []float32, brs int, c []float32, crs int, accumulate bool) {
-			product(m, n, k, first(a, m, ars, (k-1)*aks+1), ars, aks, first(b, k, brs, n), brs, first(c, m, crs, n), crs, accumulate)
+		product: func(m, n, k int, a []float32, ars, aks int, b panels, c []float32, crs int, accumulate bool) {
+			_ = first(b.at(n-attentionLane), k, b.step, attentionLane)
+			product(m, n, k, first(a, m, ars, (k-1)*aks+1), ars, aks, &b.x[0], b.step, b.next, first(c, m, crs, n), crs, accumulate)
 		},
 		rowMax: func(rows, n int, s []float32, stride int, largest []float32) {
 			rowMax(rows, n, first(s, rows, stride, n), stride, first(largest, rows, 1, 1))
 		},
-		rowExp: func(rows, n int, s []float32, stride int, scale float32, shift, sum []float32) {
-			rowExp(rows, n, first(s, rows, stride, n), stride, scale, first(shift, rows, 1, 1), first(sum, rows, 1, 1))
+		rowExp: func(rows, n int, s []float32, stride int, shift, sum []float32) {
+			rowExp(rows, n, first(s, rows, stride, n), stride, first(shift, rows, 1, 1), first(sum, rows, 1, 1))
 		},
-		rowExpGrad: func(rows, n int, s, ds []float32, stride int, scale float32, shift, delta []float32) {
-			rowExpGrad(rows, n, first(s, rows, stride, n), first(ds, rows, stride, n), stride, scale,
+		rowExpGrad: func(rows, n int, s, ds []float32, stride int, shift, delta []float32) {
+			rowExpGrad(rows, n, first(s, rows, stride, n), first(ds, rows, stride, n), stride,
 				first(shift, rows, 1, 1), first(delta, rows, 1, 1))
 		},
 		rowScale: func(rows, n int, x []float32, stride int, factor []float32) {

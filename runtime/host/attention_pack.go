@@ -13,12 +13,22 @@ func packRows(n, d int, src []float32, from, rows, cols int, dst []float32, to i
 	}
 }
 
-// packTransposed writes the transpose of n rows of d elements, rows `from` elements apart, as d rows `to` apart, and zeroes
-// the padding: columns n ≤ c < cols.
-func packTransposed(n, d int, src []float32, from, cols int, dst []float32, to int) {
-	transposed(n, d, src, from, dst, to)
-	for r := range d {
-		clear(dst[r*to+n : r*to+cols])
+// pack writes n rows of d elements, rows `from` elements apart, into panels of the given rows, with zeroes below and beside.
+func (to panels) pack(n, d int, src []float32, from, rows int) {
+	for c := 0; c < d; c += attentionLane {
+		packRows(n, min(attentionLane, d-c), src[c:], from, rows, attentionLane, to.at(c), to.step)
+	}
+}
+
+// packTransposed writes the transpose of n rows of d elements, rows `from` elements apart, into panels, with zeroes beside it up to
+// the given columns.
+func (to panels) packTransposed(n, d int, src []float32, from, cols int) {
+	for c := 0; c < cols; c += attentionLane {
+		panel, lane := to.at(c), min(n-c, attentionLane)
+		transposed(lane, d, src[c*from:], from, panel, to.step)
+		for r := range d {
+			clear(panel[r*to.step+lane:][:attentionLane-lane])
+		}
 	}
 }
 

@@ -6,29 +6,29 @@ package host
 
 // blockProductAVX2 computes, for i < m and j < n,
 //
-//	c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j]
+//	c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j/16*bps+j%16]
 //
 // and adds to c when accumulate is set. m and n are positive multiples of 16, k ≥ 1.
 //
 //go:noescape
-func blockProductAVX2(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, c *float32, crs int, accumulate bool)
+func blockProductAVX2(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, bps int, c *float32, crs int, accumulate bool)
 
 // rowMaxAVX2 writes the largest of the n elements of each row; n is a positive multiple of 16. NaNs may be passed over.
 //
 //go:noescape
 func rowMaxAVX2(rows int, n int, s *float32, stride int, largest *float32)
 
-// rowExpAVX2 replaces s by 2^(scale·s − shift), with one shift a row, and writes the sums of the rows; n is a positive
-// multiple of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.
+// rowExpAVX2 replaces s by 2^(s + shift), with one shift a row, and writes the sums of the rows; rows is a positive multiple
+// of 4, n of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.
 //
 //go:noescape
-func rowExpAVX2(rows int, n int, s *float32, stride int, scale float32, shift *float32, sum *float32)
+func rowExpAVX2(rows int, n int, s *float32, stride int, shift *float32, sum *float32)
 
-// rowExpGradAVX2 replaces s by p = 2^(scale·s − shift) and ds by p·(ds − delta), with one shift and one delta a row; n is a
-// positive multiple of 16. Powers are those of rowExp.
+// rowExpGradAVX2 replaces s by p = 2^(s + shift) and ds by p·(ds + delta), with one shift and one delta a row; rows is a
+// positive multiple of 4, n of 16. Powers are those of rowExp.
 //
 //go:noescape
-func rowExpGradAVX2(rows int, n int, s *float32, ds *float32, stride int, scale float32, shift *float32, delta *float32)
+func rowExpGradAVX2(rows int, n int, s *float32, ds *float32, stride int, shift *float32, delta *float32)
 
 // rowScaleAVX2 multiplies the n elements of each row by the row's factor; n is a positive multiple of 16.
 //
@@ -37,29 +37,29 @@ func rowScaleAVX2(rows int, n int, x *float32, stride int, factor *float32)
 
 // blockProductAVX512 computes, for i < m and j < n,
 //
-//	c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j]
+//	c[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j/16*bps+j%16]
 //
 // and adds to c when accumulate is set. m and n are positive multiples of 16, k ≥ 1.
 //
 //go:noescape
-func blockProductAVX512(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, c *float32, crs int, accumulate bool)
+func blockProductAVX512(m int, n int, k int, a *float32, ars int, aks int, b *float32, brs int, bps int, c *float32, crs int, accumulate bool)
 
 // rowMaxAVX512 writes the largest of the n elements of each row; n is a positive multiple of 16. NaNs may be passed over.
 //
 //go:noescape
 func rowMaxAVX512(rows int, n int, s *float32, stride int, largest *float32)
 
-// rowExpAVX512 replaces s by 2^(scale·s − shift), with one shift a row, and writes the sums of the rows; n is a positive
-// multiple of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.
+// rowExpAVX512 replaces s by 2^(s + shift), with one shift a row, and writes the sums of the rows; rows is a positive multiple
+// of 4, n of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.
 //
 //go:noescape
-func rowExpAVX512(rows int, n int, s *float32, stride int, scale float32, shift *float32, sum *float32)
+func rowExpAVX512(rows int, n int, s *float32, stride int, shift *float32, sum *float32)
 
-// rowExpGradAVX512 replaces s by p = 2^(scale·s − shift) and ds by p·(ds − delta), with one shift and one delta a row; n is a
-// positive multiple of 16. Powers are those of rowExp.
+// rowExpGradAVX512 replaces s by p = 2^(s + shift) and ds by p·(ds + delta), with one shift and one delta a row; rows is a
+// positive multiple of 4, n of 16. Powers are those of rowExp.
 //
 //go:noescape
-func rowExpGradAVX512(rows int, n int, s *float32, ds *float32, stride int, scale float32, shift *float32, delta *float32)
+func rowExpGradAVX512(rows int, n int, s *float32, ds *float32, stride int, shift *float32, delta *float32)
 
 // rowScaleAVX512 multiplies the n elements of each row by the row's factor; n is a positive multiple of 16.
 //

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -239,6 +240,28 @@ func TestAttentionIgnoresUnseen(t *testing.T) {
 		after, _, _ := c.run(p)
 		wantBits(t, "tokens 90 to 150", after[90*32:151*32], before[90*32:151*32])
 	})
+}
+
+// TestAttentionGradFails has one pair of blocks panic, which others wait for: the panic comes out, and nobody waits for ever.
+func TestAttentionGradFails(t *testing.T) {
+	p := NewPool(4)
+	defer p.Close()
+	c := newAttentionCase(rand.New(rand.NewPCG(1, 1)), 1, 1024, 1, 1, 16)
+	a := newAttention("AttentionGrad", c.b, c.s, c.h, c.g, c.d, c.scale, c.starts)
+	ops := *a.ops
+	var calls atomic.Int32
+	ops.rowExpGrad = func(rows, n int, s, ds []float32, stride int, shift, delta []float32) {
+		if calls.Add(1) == 100 {
+			panic("the hundredth")
+		}
+	}
+	a.ops = &ops
+	defer func() {
+		if fault, ok := recover().(*TaskPanic); !ok || fault.Value != "the hundredth" {
+			t.Errorf("panicked with %v", fault)
+		}
+	}()
+	a.backward(p, c.qkv, c.do, poison(c.s), c.do, poison(len(c.qkv)), poison(AttentionGradWorkspace(c.b, c.s, c.h, c.g, c.d)))
 }
 
 func TestAttentionRefuses(t *testing.T) {

@@ -50,25 +50,24 @@ func stride(c *build.Context, name string) reg.GPVirtual {
 }
 
 // blockProduct emits the product of two blocks in the first- and second-level cache: strips of two vectors of columns, in each
-// strip tiles of rows. Tiles have the two heights that keep both multiply-add pipes busy (at least eight sums in flight); any
-// multiple of four rows from eight on is a sum of such heights.
+// strip tiles of rows. Tiles have the two heights that keep both multiply-add pipes busy (more than eight sums in flight), the
+// tall ones first: below any multiple of a lane of rows they meet nothing or one of two numbers of rows that the low ones divide.
 func blockProduct(c *build.Context, s isa) {
-	heights := []int{6, 4}
+	tall, low, rests := 6, 5, []int{20, 10}
 	if s.bytes == 64 {
-		heights = []int{12, 8}
+		tall, low, rests = 12, 8, []int{16, 8}
 	}
 	name := "blockProduct" + s.name
-	begin(c, name, "func(m, n, k int, a *float32, ars, aks int, b *float32, brs int, c *float32, crs int, accumulate bool)",
+	begin(c, name, "func(m, n, k int, a *float32, ars, aks int, b *float32, brs, bps int, c *float32, crs int, accumulate bool)",
 		name+" computes, for i < m and j < n,",
 		"",
-		"\tc[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j]",
+		fmt.Sprintf("\tc[i*crs+j] (+)= Σ_{p<k} a[i*ars+p*aks]·b[p*brs+j/%d*bps+j%%%d]", lane, lane),
 		"",
 		fmt.Sprintf("and adds to c when accumulate is set. m and n are positive multiples of %d, k ≥ 1.", lane),
 	)
 	// What is left of n, and where the strip begins in b and c, stand in the arguments' own slots: registers are short.
 	left, bStrip, cStrip := paramAddr(c, "n"), paramAddr(c, "b"), paramAddr(c, "c")
 	ars, aks, brs := stride(c, "ars"), stride(c, "aks"), stride(c, "brs")
-
 	strips := []int{2}
 	if s.bytes/4 == lane {
 		strips = []int{2, 1} // an odd lane at the end is a strip of one vector
@@ -83,20 +82,23 @@ func blockProduct(c *build.Context, s isa) {
 		rows, a, cp := argument(c, "m"), argument(c, "a"), c.GP64()
 		c.MOVQ(cStrip, cp)
 		c.Label(label("rows"))
-		c.CMPQ(rows, operand.Imm(uint64(heights[0])))
-		c.JLT(operand.LabelRef(label("low")))
-		c.CMPQ(rows, operand.Imm(uint64(2*heights[1])))
-		c.JEQ(operand.LabelRef(label("low")))
-		blockTile(c, s, heights[0], vecs, a, cp, bStrip, ars, aks, brs)
-		c.SUBQ(operand.Imm(uint64(heights[0])), rows)
+		for _, n := range rests {
+			c.CMPQ(rows, operand.Imm(uint64(n)))
+			c.JEQ(operand.LabelRef(label("low")))
+		}
+		blockTile(c, s, tall, vecs, a, cp, bStrip, ars, aks, brs)
+		c.SUBQ(operand.Imm(uint64(tall)), rows)
 		c.JNE(operand.LabelRef(label("rows")))
 		c.JMP(operand.LabelRef(label("next")))
 		c.Label(label("low"))
-		blockTile(c, s, heights[1], vecs, a, cp, bStrip, ars, aks, brs)
-		c.SUBQ(operand.Imm(uint64(heights[1])), rows)
-		c.JNE(operand.LabelRef(label("rows")))
+		blockTile(c, s, low, vecs, a, cp, bStrip, ars, aks, brs)
+		c.SUBQ(operand.Imm(uint64(low)), rows)
+		c.JNE(operand.LabelRef(label("low")))
 		c.Label(label("next"))
-		c.ADDQ(operand.U32(uint32(vecs*s.bytes)), bStrip)
+		panel := stride(c, "bps")
+		for range vecs * s.bytes / (4 * lane) {
+			c.ADDQ(panel, bStrip)
+		}
 		c.ADDQ(operand.U32(uint32(vecs*s.bytes)), cStrip)
 		c.SUBQ(operand.U32(uint32(vecs*s.bytes/4)), left)
 		if vecs == strips[0] {
@@ -122,6 +124,16 @@ func blockTile(c *build.Context, s isa, height, vecs int, a, cp reg.GPVirtual, b
 	c.MOVQ(bStrip, b)
 	c.MOVQ(a, first)
 	rows := stridedRows(c, first, ars, height)
+	bAt := func(j int) operand.Mem { return operand.Mem{Base: b, Disp: j * s.bytes} }
+	if j := lane * 4 / s.bytes; j < vecs { // the second vector stands in the next panel
+		panel := stride(c, "bps")
+		bAt = func(j int) operand.Mem {
+			if j == 0 {
+				return operand.Mem{Base: b}
+			}
+			return operand.Mem{Base: b, Index: panel, Scale: 1}
+		}
+	}
 	acc := make([][]reg.VecVirtual, height)
 	for i := range acc {
 		for range vecs {
@@ -134,7 +146,7 @@ func blockTile(c *build.Context, s isa, height, vecs int, a, cp reg.GPVirtual, b
 		bv := make([]reg.VecVirtual, vecs)
 		for j := range bv {
 			bv[j] = s.vector(c)
-			c.VMOVUPS(operand.Mem{Base: b, Disp: j * s.bytes}, bv[j])
+			c.VMOVUPS(bAt(j), bv[j])
 		}
 		c.ADDQ(brs, b)
 		for i := range acc {
@@ -215,66 +227,87 @@ func newExp2(c *build.Context) exp2 {
 	return x
 }
 
-// exp2Registers is the constants in registers, where they stay through a loop: with what else a loop needs, all sixteen of AVX2.
-type exp2Registers struct {
-	lowest, magic, one reg.VecVirtual
-	q                  [6]reg.VecVirtual
+// expVectors is how many powers are computed side by side: one alone is a chain of some thirty cycles, and more
+// would not find their registers in AVX2.
+const expVectors = 4
+
+// expRows is the number of rows whose lanes make expVectors vectors.
+func (s isa) expRows() int { return expVectors / s.vectors() }
+
+// load puts the two constants that instructions do not take from memory into registers.
+func (x exp2) load(c *build.Context, s isa) (lowest, magic reg.VecVirtual) {
+	lowest, magic = s.vector(c), s.vector(c)
+	c.VMOVUPS(x.lowest, lowest)
+	c.VMOVUPS(x.magic, magic)
+	return lowest, magic
 }
 
-func (x exp2) load(c *build.Context, s isa) exp2Registers {
-	in := func(m operand.Mem) reg.VecVirtual {
-		v := s.vector(c)
-		c.VMOVUPS(m, v)
-		return v
+// emit returns 2^v for each of v, which it overwrites; package host's exp2 has the arithmetic. Of NaNs, VMAXPS returns
+// its second source, so that one stays.
+func (x exp2) emit(c *build.Context, s isa, lowest, magic reg.VecVirtual, v []reg.VecVirtual) []reg.VecVirtual {
+	whole, power := make([]reg.VecVirtual, len(v)), make([]reg.VecVirtual, len(v))
+	for i := range v {
+		whole[i], power[i] = s.vector(c), s.vector(c)
+		c.VMAXPS(v[i], lowest, v[i])
 	}
-	r := exp2Registers{lowest: in(x.lowest), magic: in(x.magic), one: in(x.one)}
-	for i, m := range x.q {
-		r.q[i] = in(m)
+	for i := range v {
+		c.VADDPS(magic, v[i], whole[i])
 	}
-	return r
-}
-
-// emit turns v into 2^(scale·v − shift); package host's exp2 has the arithmetic. Of NaNs, VMAXPS returns its second source, so
-// that one stays.
-func (r exp2Registers) emit(c *build.Context, s isa, scale, shift, v reg.VecVirtual) reg.VecVirtual {
-	whole, power := s.vector(c), s.vector(c)
-	c.VFMSUB213PS(shift, scale, v)
-	c.VMAXPS(v, r.lowest, v)
-	c.VADDPS(r.magic, v, whole)
-	c.VSUBPS(r.magic, whole, power)
-	c.VSUBPS(power, v, v)
-	c.VMOVAPS(r.q[5], power)
-	for i := 4; i >= 0; i-- {
-		c.VFMADD213PS(r.q[i], v, power)
+	for i := range v {
+		c.VSUBPS(magic, whole[i], power[i])
 	}
-	c.VFMADD213PS(r.one, v, power)
-	c.VPSLLD(operand.Imm(23), whole, whole)
-	c.VPADDD(whole, power, power)
+	for i := range v {
+		c.VSUBPS(power[i], v[i], v[i])
+	}
+	last := len(x.q) - 1
+	c.VMOVUPS(x.q[last], power[0])
+	for i := range v[1:] {
+		c.VMOVAPS(power[0], power[i+1])
+	}
+	for k := last - 1; k >= 0; k-- {
+		for i := range v {
+			c.VFMADD213PS(x.q[k], v[i], power[i])
+		}
+	}
+	for i := range v {
+		c.VFMADD213PS(x.one, v[i], power[i])
+		c.VPSLLD(operand.Imm(23), whole[i], whole[i])
+	}
+	for i := range v {
+		c.VPADDD(whole[i], power[i], power[i])
+	}
 	return power
 }
 
-// eachRow emits a loop over rows whose base pointers step by their row stride, and inside it a loop over lanes. Every row begins with
-// `before`; `body` handles one lane at byte offset `at` of the rows.
-func eachRow(c *build.Context, bases []string, before func(), body func(at operand.Mem, bases []reg.GPVirtual), after func()) {
-	rows, step := argument(c, "rows"), stride(c, "stride")
-	var pointers []reg.GPVirtual
-	for _, b := range bases {
-		pointers = append(pointers, argument(c, b))
+// eachRow emits a loop over groups of rows whose base pointers step by their row stride, and inside it a loop over lanes. Every
+// group begins with `before`; `body` handles one lane of each row at byte offset `at` of rows[base][row].
+func eachRow(c *build.Context, group int, bases []string, before func(), body func(at operand.Mem, rows [][]reg.GPVirtual), after func()) {
+	left, step := argument(c, "rows"), stride(c, "stride")
+	rows := make([][]reg.GPVirtual, len(bases))
+	for i, b := range bases {
+		rows[i] = []reg.GPVirtual{argument(c, b)}
+		for r := 1; r < group; r++ {
+			next := c.GP64()
+			c.LEAQ(operand.Mem{Base: rows[i][r-1], Index: step, Scale: 1}, next)
+			rows[i] = append(rows[i], next)
+		}
 	}
 	c.Label("row")
 	before()
 	n, offset := stride(c, "n"), c.GP64()
 	c.XORQ(offset, offset)
 	c.Label("lane")
-	body(operand.Mem{Index: offset, Scale: 1}, pointers)
+	body(operand.Mem{Index: offset, Scale: 1}, rows)
 	c.ADDQ(operand.Imm(4*lane), offset)
 	c.CMPQ(offset, n)
 	c.JLT(operand.LabelRef("lane"))
 	after()
-	for _, p := range pointers {
-		c.ADDQ(step, p)
+	for _, base := range rows {
+		for _, p := range base {
+			addTimes(c, p, step, group)
+		}
 	}
-	c.DECQ(rows)
+	c.SUBQ(operand.Imm(uint64(group)), left)
 	c.JNE(operand.LabelRef("row"))
 	c.VZEROUPPER()
 	c.RET()
@@ -287,12 +320,6 @@ func (s isa) vectors() int { return 4 * lane / s.bytes }
 func (s isa) part(at operand.Mem, base reg.GPVirtual, j int) operand.Mem {
 	at.Base, at.Disp = base, j*s.bytes
 	return at
-}
-
-// broadcast loads one element into all of a vector and moves the pointer on.
-func (s isa) broadcast(c *build.Context, p reg.GPVirtual, v reg.VecVirtual) {
-	c.VBROADCASTSS(operand.Mem{Base: p}, v)
-	c.ADDQ(operand.Imm(4), p)
 }
 
 // fold reduces vectors to one element, halving them, and stores it.
@@ -326,71 +353,81 @@ func rowMax(c *build.Context, s isa, lowest operand.Mem) {
 	for j := range m {
 		m[j] = s.vector(c)
 	}
-	eachRow(c, []string{"s"}, func() {
+	eachRow(c, 1, []string{"s"}, func() {
 		for j := range m {
 			c.VMOVUPS(lowest, m[j])
 		}
-	}, func(at operand.Mem, rows []reg.GPVirtual) {
+	}, func(at operand.Mem, rows [][]reg.GPVirtual) {
 		for j := range m {
-			c.VMAXPS(s.part(at, rows[0], j), m[j], m[j])
+			c.VMAXPS(s.part(at, rows[0][0], j), m[j], m[j])
 		}
 	}, func() { s.fold(c, c.VMAXPS, m, out) })
 }
 
+// shifted loads a lane of each row, plus the row's element of `shift`.
+func (s isa) shifted(c *build.Context, at operand.Mem, rows []reg.GPVirtual, shift reg.GPVirtual) []reg.VecVirtual {
+	var x []reg.VecVirtual
+	for r, row := range rows {
+		for range s.vectors() {
+			x = append(x, s.vector(c))
+		}
+		v := x[r*s.vectors():]
+		c.VBROADCASTSS(operand.Mem{Base: shift, Disp: 4 * r}, v[0])
+		for j := len(v) - 1; j >= 0; j-- {
+			c.VADDPS(s.part(at, row, j), v[0], v[j])
+		}
+	}
+	return x
+}
+
 func rowExp(c *build.Context, s isa, x exp2) {
 	name := "rowExp" + s.name
-	begin(c, name, "func(rows, n int, s *float32, stride int, scale float32, shift, sum *float32)",
-		name+" replaces s by 2^(scale·s − shift), with one shift a row, and writes the sums of the rows; n is a positive",
-		"multiple of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.")
-	shifts, out := argument(c, "shift"), argument(c, "sum")
-	scale, shift := s.vector(c), s.vector(c)
-	c.VBROADCASTSS(paramAddr(c, "scale"), scale)
-	constants := x.load(c, s)
-	sums := make([]reg.VecVirtual, s.vectors())
-	for j := range sums {
-		sums[j] = s.vector(c)
+	begin(c, name, "func(rows, n int, s *float32, stride int, shift, sum *float32)",
+		name+" replaces s by 2^(s + shift), with one shift a row, and writes the sums of the rows; rows is a positive multiple",
+		"of 4, n of 16. Powers below 2^-126 are not exact, and zero from 2^-127 on.")
+	shift, out := argument(c, "shift"), argument(c, "sum")
+	lowest, magic := x.load(c, s)
+	sums := make([]reg.VecVirtual, s.expRows())
+	for r := range sums {
+		sums[r] = s.vector(c)
 	}
-	eachRow(c, []string{"s"}, func() {
-		s.broadcast(c, shifts, shift)
+	eachRow(c, len(sums), []string{"s"}, func() {
 		for _, v := range sums {
 			c.VXORPS(v, v, v)
 		}
-	}, func(at operand.Mem, rows []reg.GPVirtual) {
-		for j := range sums {
-			v := s.vector(c)
-			c.VMOVUPS(s.part(at, rows[0], j), v)
-			p := constants.emit(c, s, scale, shift, v)
-			c.VMOVUPS(p, s.part(at, rows[0], j))
-			c.VADDPS(p, sums[j], sums[j])
+	}, func(at operand.Mem, rows [][]reg.GPVirtual) {
+		for i, p := range x.emit(c, s, lowest, magic, s.shifted(c, at, rows[0], shift)) {
+			r, j := i/s.vectors(), i%s.vectors()
+			c.VMOVUPS(p, s.part(at, rows[0][r], j))
+			c.VADDPS(p, sums[r], sums[r])
 		}
-	}, func() { s.fold(c, c.VADDPS, sums, out) })
+	}, func() {
+		c.ADDQ(operand.Imm(uint64(4*len(sums))), shift)
+		for _, v := range sums {
+			s.fold(c, c.VADDPS, []reg.VecVirtual{v}, out)
+		}
+	})
 }
 
 func rowExpGrad(c *build.Context, s isa, x exp2) {
 	name := "rowExpGrad" + s.name
-	begin(c, name, "func(rows, n int, s, ds *float32, stride int, scale float32, shift, delta *float32)",
-		name+" replaces s by p = 2^(scale·s − shift) and ds by p·(ds − delta), with one shift and one delta a row; n is a",
-		"positive multiple of 16. Powers are those of rowExp.")
-	shifts, deltas := argument(c, "shift"), argument(c, "delta")
-	scale, shift, delta := s.vector(c), s.vector(c), s.vector(c)
-	c.VBROADCASTSS(paramAddr(c, "scale"), scale)
-	constants := x.load(c, s)
-	eachRow(c, []string{"s", "ds"}, func() {
-		s.broadcast(c, shifts, shift)
-		s.broadcast(c, deltas, delta)
-	}, func(at operand.Mem, rows []reg.GPVirtual) {
-		for j := range s.vectors() {
-			v := s.vector(c)
-			c.VMOVUPS(s.part(at, rows[0], j), v)
-			p := constants.emit(c, s, scale, shift, v)
-			c.VMOVUPS(p, s.part(at, rows[0], j))
-			d := s.vector(c)
-			c.VMOVUPS(s.part(at, rows[1], j), d)
-			c.VSUBPS(delta, d, d)
-			c.VMULPS(p, d, d)
-			c.VMOVUPS(d, s.part(at, rows[1], j))
+	begin(c, name, "func(rows, n int, s, ds *float32, stride int, shift, delta *float32)",
+		name+" replaces s by p = 2^(s + shift) and ds by p·(ds + delta), with one shift and one delta a row; rows is a",
+		"positive multiple of 4, n of 16. Powers are those of rowExp.")
+	shift, delta := argument(c, "shift"), argument(c, "delta")
+	lowest, magic := x.load(c, s)
+	eachRow(c, s.expRows(), []string{"s", "ds"}, func() {}, func(at operand.Mem, rows [][]reg.GPVirtual) {
+		p := x.emit(c, s, lowest, magic, s.shifted(c, at, rows[0], shift))
+		for i, d := range s.shifted(c, at, rows[1], delta) {
+			r, j := i/s.vectors(), i%s.vectors()
+			c.VMOVUPS(p[i], s.part(at, rows[0][r], j))
+			c.VMULPS(p[i], d, d)
+			c.VMOVUPS(d, s.part(at, rows[1][r], j))
 		}
-	}, func() {})
+	}, func() {
+		c.ADDQ(operand.Imm(uint64(4*s.expRows())), shift)
+		c.ADDQ(operand.Imm(uint64(4*s.expRows())), delta)
+	})
 }
 
 func rowScale(c *build.Context, s isa) {
@@ -398,11 +435,14 @@ func rowScale(c *build.Context, s isa) {
 	begin(c, name, "func(rows, n int, x *float32, stride int, factor *float32)",
 		name+" multiplies the n elements of each row by the row's factor; n is a positive multiple of 16.")
 	factors, factor := argument(c, "factor"), s.vector(c)
-	eachRow(c, []string{"x"}, func() { s.broadcast(c, factors, factor) }, func(at operand.Mem, rows []reg.GPVirtual) {
+	eachRow(c, 1, []string{"x"}, func() {
+		c.VBROADCASTSS(operand.Mem{Base: factors}, factor)
+		c.ADDQ(operand.Imm(4), factors)
+	}, func(at operand.Mem, rows [][]reg.GPVirtual) {
 		for j := range s.vectors() {
 			v := s.vector(c)
-			c.VMULPS(s.part(at, rows[0], j), factor, v)
-			c.VMOVUPS(v, s.part(at, rows[0], j))
+			c.VMULPS(s.part(at, rows[0][0], j), factor, v)
+			c.VMOVUPS(v, s.part(at, rows[0][0], j))
 		}
 	}, func() {})
 }
