@@ -54,3 +54,15 @@ func refuses(t *testing.T, model string, flags []string, why string) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// The same with the batch and the experts spread over two GPUs, which reach each other's memory, in another order of events.
+func TestParityOnTwoSimulatedGPUs(t *testing.T) {
+	c := golden.Load(t, "qwen3-moe-aux")
+	b := c.Batch(0)
+	binary := build(t, "h100", c.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/2), "--gpus", "2", "--recompute", "block")
+	report := golden.Compare(c, probe(t, binary, c, "--device", "sim:1"), "bf16")
+	if !report.OK() {
+		t.Errorf("not as close to the reference as Transformers is\n%s", report)
+	}
+	t.Logf("largest share of a limit: %.2f (%s)", report.Rows[0].Share, report.Rows[0].Name)
+}

@@ -118,6 +118,13 @@ func (w *worker) open() (err error) {
 	if w.stream, err = w.device.NewStream(false); err != nil {
 		return err
 	}
+	if w.Ranks > 1 {
+		// Rows behind the last that a rank received are nobody's, and products read them in whole tiles: what they hold shows in
+		// whatever uses it.
+		if err = w.stream.Fill(w.arena, ^uint32(0), w.bytes/4); err != nil {
+			return err
+		}
+	}
 	if err = w.openPorts(); err != nil {
 		return err
 	}
