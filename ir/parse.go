@@ -197,5 +197,19 @@ func (p *parser) launch(lookup func(string) *Buffer) *Launch {
 	}
 	p.expect("cost")
 	l.Cost = Cost{int64(p.int()), int64(p.int()), int64(p.int())}
+	if p.accept("on") {
+		name := p.name()
+		s := slices.Index(streamNames[:], name)
+		if s < 0 {
+			p.fail("%q is not a stream", name)
+			return l
+		}
+		l.Stream = Stream(s)
+	}
+	if p.accept("after") {
+		for p.err == nil && (len(l.After) == 0 || len(p.rest) > 0) {
+			l.After = append(l.After, p.int())
+		}
+	}
 	return l
 }

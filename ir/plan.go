@@ -18,6 +18,18 @@ type Program struct {
 	Launches []*Launch
 }
 
+// Stream is a queue of launches that run one after another. Launches of different streams run at the same time, but for those
+// that wait.
+type Stream uint8
+
+const (
+	Compute       Stream = iota
+	Communication        // what crosses between ranks, in programs that hide it under computation
+	Streams       = iota
+)
+
+var streamNames = [Streams]string{"compute", "communication"}
+
 // Launch is one kernel call.
 type Launch struct {
 	Kernel    string // name in the kernel registry
@@ -27,6 +39,8 @@ type Launch struct {
 	In, Out   []*Buffer // as the operation's operands and results; nil: left out
 	Workspace *Buffer   // nil: none
 	Cost      Cost
+	Stream    Stream
+	After     []int // launches of other streams that must have ended, by index; what follows from these goes without saying
 }
 
 // Buffer is a place in the arena. Persistent buffers (every role but Activation) live always; an activation

@@ -55,8 +55,9 @@ func Print(g *Graph) string {
 //	program micro_batch
 //	  y, rstd = rms_norm(x, w) {eps=1e-06} @layers.0 kernel rms_norm workspace ws cost 512 1120 0
 //
-// Maps stand before the buffers, as in a graph. A launch ends with its kernel, its workspace, if any, and its
-// cost: FLOPs, bytes, bytes sent.
+// Maps stand before the buffers, as in a graph. A launch ends with its kernel, its workspace, if any, its
+// cost (FLOPs, bytes, bytes sent), the stream that it is on, if that is not the compute stream, and the launches of other
+// streams that it waits for, by their numbers in the program from 0: cost 0 8 4 on communication after 7.
 func PrintPlan(p *Plan) string {
 	var t text
 	t.line("plan %q target %q ranks %d ep %d bytes %d", p.Model, p.Target, p.Ranks, p.EP, p.Bytes)
@@ -79,7 +80,17 @@ func PrintPlan(p *Plan) string {
 			if l.Workspace != nil {
 				s += " workspace " + l.Workspace.Name
 			}
-			t.line("  %s cost %d %d %d", s, l.Cost.FLOPs, l.Cost.Bytes, l.Cost.Sent)
+			s += fmt.Sprintf(" cost %d %d %d", l.Cost.FLOPs, l.Cost.Bytes, l.Cost.Sent)
+			if l.Stream != Compute {
+				s += " on " + streamNames[l.Stream]
+			}
+			for i, a := range l.After {
+				if i == 0 {
+					s += " after"
+				}
+				s += fmt.Sprintf(" %d", a)
+			}
+			t.line("  %s", s)
 		}
 	}
 	return t.String()

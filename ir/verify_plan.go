@@ -6,7 +6,8 @@ import (
 )
 
 // VerifyPlan checks that no two buffers that are needed at the same time share memory, except a result that
-// takes its operand's place where the operation allows it, and that everything lies inside the arena.
+// takes its operand's place where the operation allows it, that everything lies inside the arena, and that launches
+// of different streams wait for each other where they must.
 func VerifyPlan(p *Plan) error {
 	var errs []error
 	for _, b := range p.Buffers {
@@ -23,6 +24,7 @@ func VerifyPlan(p *Plan) error {
 				}
 			}
 		}
+		errs = append(errs, verifyOrder(prog)...)
 	}
 	return errors.Join(errs...)
 }
