@@ -20,21 +20,52 @@ func (l Launch) Family() string {
 	return strings.Join(words, "_")
 }
 
-// Ceiling returns how many microseconds an H100 needs for so much: the longer of what its tensor cores and its memory take. A
-// grid of few blocks leaves multiprocessors idle.
-func (l Launch) Ceiling(f Floor) float64 {
-	rate := min(tuned.H100FLOPs, float64(l.Grid)*tuned.H100BlockFLOPs)
-	return 1e6 * max(float64(f.FLOPs)/rate, float64(f.Bytes)/tuned.H100Bytes)
+// arithmetic returns how many microseconds the tensor cores of an H100 need for what the launch multiplies. A last round of few
+// blocks leaves multiprocessors idle; as long as power sets the clock of the others, that costs nothing.
+func (l Launch) arithmetic(f Floor) float64 {
+	rounds := ceil(max(l.Grid, 1), tuned.H100Blocks)
+	return 1e6 * float64(f.FLOPs) / min(tuned.H100FLOPs, float64(l.Grid)/float64(rounds)*tuned.H100BlockFLOPs)
 }
 
-// Predict returns how many microseconds the launch takes on an H100 for so much, and whether its family was measured there: what
-// a launch takes by itself, and the time at the ceilings over the share of them that the family reaches, or the family's latency
-// where that is longer.
+// memory returns how many microseconds the memory of an H100 needs for what the launch moves.
+func memory(f Floor) float64 { return 1e6 * float64(f.Bytes) / tuned.H100Bytes }
+
+// Ceiling returns how many microseconds an H100 needs for so much: the longer of what its tensor cores and its memory take.
+func (l Launch) Ceiling(f Floor) float64 { return max(l.arithmetic(f), memory(f)) }
+
+// Predict returns how many microseconds the launch takes on an H100 for so much, from the end of the one in front of it to its own, and
+// whether its family was measured there. A family that was not is like the one that its name begins with, or
+// reaches the usual share of the ceiling.
 func (l Launch) Predict(f Floor) (micros float64, measured bool) {
-	s := tuned.Speed{Share: tuned.H100Share}
-	i, measured := slices.BinarySearchFunc(tuned.H100Speeds, l.Family(), func(s tuned.Speed, family string) int { return strings.Compare(s.Family, family) })
-	if measured {
-		s = tuned.H100Speeds[i]
+	gap := tuned.H100Gap
+	if l.Dependent {
+		gap = tuned.H100DependentGap
 	}
-	return tuned.H100Launch + max(s.Latency, l.Ceiling(f)/s.Share), measured
+	family := l.Family()
+	s, measured := speed(family)
+	for found := measured; !found; {
+		cut := strings.LastIndexByte(family, '_')
+		if cut < 0 {
+			return gap + l.Ceiling(f)/tuned.H100Share, false
+		}
+		family = family[:cut]
+		s, found = speed(family)
+	}
+	micros = gap + s.Latency
+	if s.Tensor > 0 {
+		micros += l.arithmetic(f) / s.Tensor
+	}
+	if s.Memory > 0 {
+		micros += memory(f) / s.Memory
+	}
+	return micros, measured
+}
+
+// speed returns what was measured of a family.
+func speed(family string) (tuned.Speed, bool) {
+	i, ok := slices.BinarySearchFunc(tuned.H100Speeds, family, func(s tuned.Speed, family string) int { return strings.Compare(s.Family, family) })
+	if !ok {
+		return tuned.Speed{}, false
+	}
+	return tuned.H100Speeds[i], true
 }
