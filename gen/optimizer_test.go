@@ -60,9 +60,6 @@ func TestOptimizers(t *testing.T) {
 			} else {
 				streams[s] = weight.Name
 			}
-			if n.Attrs.Bool("sharded") != weight.Param.Sharded {
-				t.Errorf("%s: sharded is %v", weight.Name, n.Attrs.Bool("sharded"))
-			}
 		}
 	}
 	req := toyRequest(t, 1, RecomputeNone)

@@ -62,8 +62,8 @@ func withoutUnused(g *ir.Graph) []*ir.Value {
 	return out
 }
 
-// beside declares what stands beside a weight, with elements of some type: its gradient, its moments.
-func beside(b *ir.Builder, prefix string, role ir.Role, d ir.DType, weight *ir.Value) *ir.Value {
+// besideWeight declares what stands beside a weight, with elements of some type: its gradient, its moments.
+func besideWeight(b *ir.Builder, prefix string, role ir.Role, d ir.DType, weight *ir.Value) *ir.Value {
 	v := b.Outside(prefix+weight.Name, role, ir.Type{DType: d, Shape: weight.Type.Shape})
 	v.Param = weight.Param
 	return v
@@ -86,10 +86,10 @@ func update(forward *ir.Graph, req Request) *ir.Graph {
 	sums := map[bool]*ir.Value{}
 	for _, v := range weights {
 		b.Section = sections[v] + ".squares"
-		g := beside(b, "grad.", ir.Gradient, v.Type.DType, v)
+		g := besideWeight(b, "grad.", ir.Gradient, v.Type.DType, v)
 		expert := v.Param.Expert
 		name := "sum_squares." + strings.TrimPrefix(g.Name, "grad.")
-		sums[expert] = b.Op(op("sum_squares"), name, nil, g, sums[expert])[0]
+		sums[expert] = b.Op(op("sum_squares"), name, whole, g, sums[expert], nil)[0]
 	}
 	b.Section = "clip"
 	in := []*ir.Value{record}
@@ -136,19 +136,22 @@ func optimizerOf(profile string, weights ir.DType) optimizer {
 func optimize(b *ir.Builder, req Request, v, scale, record *ir.Value) {
 	o := optimizerOf(req.Optimizer, v.Type.DType)
 	places := []*ir.Value{b.Weight(*v.Param)}
-	in := []*ir.Value{places[0], beside(b, "grad.", ir.Gradient, v.Type.DType, v)}
+	in := []*ir.Value{places[0], besideWeight(b, "grad.", ir.Gradient, v.Type.DType, v)}
 	for _, k := range o.keeps {
-		place := beside(b, k.name+".", ir.State, k.dtype, v)
+		place := besideWeight(b, k.name+".", ir.State, k.dtype, v)
 		places, in = append(places, place), append(in, place)
 	}
-	var attrs ir.Attrs
+	attrs := whole
 	if o.op == "adamw_split" {
-		attrs = ir.Attrs{{Key: "stream", Value: streamOf(v.Param)}, {Key: "sharded", Value: false}}
+		attrs = append(ir.Attrs{{Key: "stream", Value: streamOf(v.Param)}}, whole...)
 	}
 	for i, out := range b.Op(op(o.op), "adamw."+v.Name, attrs, append(in, scale, record)...) {
 		b.Write(places[i], out)
 	}
 }
+
+// whole says that a rank updates all of what it holds.
+var whole = ir.Replicas{Parts: 1, Stride: 1}.Attrs()
 
 // streamOf is the number of a parameter's random bits: a hash of the name of its first tensor in a checkpoint.
 func streamOf(p *ir.Param) int {

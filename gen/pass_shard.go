@@ -91,8 +91,6 @@ func shardGraph(g *ir.Graph, ranks int) *ir.Graph {
 				}
 			}
 			r.Copy(n)
-		case n.Op.Name == "adamw_split" && n.In[0].Param.Expert:
-			r.Emit(n, n.Op, n.Attrs.With("sharded", true), r.GetAll(n.In)...)
 		default:
 			r.Copy(n)
 		}

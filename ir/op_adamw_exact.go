@@ -12,62 +12,66 @@ var adamwMaster = &Op{
 	Name:     "adamw_master",
 	Operands: []string{"value", "grad", "master", "m", "v", "scale", "record"},
 	Results:  []string{"value", "master", "m", "v"},
+	Attrs:    Attrs{{"parts", 0}, {"stride", 0}},
 	Infer: func(n *Node) ([]Type, error) {
-		t, exact := Type{BF16, n.In[0].Type.Shape}, Type{F32, n.In[0].Type.Shape}
+		if err := n.checkReplicas(0); err != nil {
+			return nil, err
+		}
+		t := Type{BF16, n.In[0].Type.Shape}
+		exact := n.replicas().shareOf(F32, t)
 		return []Type{t, exact, exact, exact}, n.wantAll(t, t, exact, exact, exact, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		s := newStep32(in[5], in[6])
-		for i, x := range in[2].Data {
+		eachOwn(n, in[6], in[0], out, func(i, e int) {
+			x := in[2].Data[i]
 			if in[6].Data[RecordStep] == 1 {
-				x = in[0].Data[i]
+				x = in[0].Data[e]
 			}
-			w, m, v := s.update(float32(x), float32(in[1].Data[i]), float32(in[3].Data[i]), float32(in[4].Data[i]))
-			out[0].Data[i] = RoundBF16(float64(w))
+			w, m, v := s.update(float32(x), float32(in[1].Data[e]), float32(in[3].Data[i]), float32(in[4].Data[i]))
+			out[0].Data[e] = RoundBF16(float64(w))
 			out[1].Data[i], out[2].Data[i], out[3].Data[i] = float64(w), float64(m), float64(v)
-		}
+		})
 	},
-	Cost:    streamedFLOPs(14),
+	Cost:    updateCost,
 	InPlace: [][2]int{{0, 0}, {1, 2}, {2, 3}, {3, 4}},
 }
 
 // adamwSplit is adamw with an exact weight in float32 split in two: value is the nearest bf16 to it, ties away from zero, and
 // low its distance from that in units of 2^-16 of bf16's last place, so that the bits of both together, value·2^16 + low,
 // are the weight's. The moments are bf16, rounded stochastically: up with the probability that keeps the mean. What it
-// leaves is defined to the bit, as adamw_master's is. Random bits are a hash of the record's seed and step, of stream, a
-// number of the parameter's own, and of an element's place in the whole parameter, of which a rank has part number
-// record.shard if it is sharded:
+// leaves is defined to the bit, as adamw_master's is. Random bits are a hash of the record's seed, step and rank, of stream, a
+// number of the array's own, and of an element's place in the rank's part, modulo 2^32:
 //
-//	bits = hash(hash(place) + hash(hash(stream + seed) + step)), the lower half for m, the upper for v
+//	bits = hash(hash(place) + hash(hash(hash(stream + rank) + seed) + step)), the lower half for m, the upper for v
 var adamwSplit = &Op{
 	Name:     "adamw_split",
 	Operands: []string{"value", "grad", "low", "m", "v", "scale", "record"},
 	Results:  []string{"value", "low", "m", "v"},
-	Attrs:    Attrs{{"stream", 0}, {"sharded", false}},
+	Attrs:    Attrs{{"stream", 0}, {"parts", 0}, {"stride", 0}},
 	Infer: func(n *Node) ([]Type, error) {
+		if err := n.checkReplicas(0); err != nil {
+			return nil, err
+		}
 		t := Type{BF16, n.In[0].Type.Shape}
-		low := Type{I16, t.Shape}
+		low, moment := n.replicas().shareOf(I16, t), n.replicas().shareOf(BF16, t)
 		if s := n.Attrs.Int("stream"); s < 0 || s > math.MaxUint32 {
 			return nil, fmt.Errorf("stream is %d, which is no 32-bit number", s)
 		}
-		return []Type{t, low, t, t}, n.wantAll(t, t, low, t, t, Fixed(F32, 1), recordType)
+		return []Type{t, low, moment, moment}, n.wantAll(t, t, low, moment, moment, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
-		s, record := newStep32(in[5], in[6]), in[6].Data
-		key := hash32(hash32(uint32(n.Attrs.Int("stream"))+uint32(record[RecordSeed])) + uint32(record[RecordStep]))
-		place := uint32(0)
-		if n.Attrs.Bool("sharded") {
-			place = uint32(record[RecordShard]) * uint32(len(in[0].Data))
-		}
-		for i := range in[0].Data {
-			bits := math.Float32bits(float32(in[0].Data[i])) + uint32(int32(in[2].Data[i]))
-			w, m, v := s.update(math.Float32frombits(bits), float32(in[1].Data[i]), float32(in[3].Data[i]), float32(in[4].Data[i]))
-			out[0].Data[i], out[1].Data[i] = split(w)
-			random := hash32(hash32(place+uint32(i)) + key)
+		s, field := newStep32(in[5], in[6]), func(i int) uint32 { return uint32(in[6].Data[i]) }
+		key := hash32(hash32(hash32(uint32(n.Attrs.Int("stream"))+field(RecordRank))+field(RecordSeed)) + field(RecordStep))
+		eachOwn(n, in[6], in[0], out, func(i, e int) {
+			bits := math.Float32bits(float32(in[0].Data[e])) + uint32(int32(in[2].Data[i]))
+			w, m, v := s.update(math.Float32frombits(bits), float32(in[1].Data[e]), float32(in[3].Data[i]), float32(in[4].Data[i]))
+			out[0].Data[e], out[1].Data[i] = split(w)
+			random := hash32(hash32(uint32(i)) + key)
 			out[2].Data[i], out[3].Data[i] = roundAt(m, random&0xFFFF), roundAt(v, random>>16)
-		}
+		})
 	},
-	Cost:    streamedFLOPs(14),
+	Cost:    updateCost,
 	InPlace: [][2]int{{0, 0}, {1, 2}, {2, 3}, {3, 4}},
 }
 

@@ -54,12 +54,12 @@ type adamwCase struct {
 	in   []*Tensor
 }
 
-func newAdamwCase(op *Op, n int, attrs Attrs, step, seed, shard float64) adamwCase {
+func newAdamwCase(op *Op, n int, attrs Attrs, step, seed, rank float64) adamwCase {
 	b := NewBuilder("g")
 	var c adamwCase
 	var values []*Value
 	types := map[string]DType{"value": BF16, "grad": BF16, "low": I16, "m": F32, "v": F32, "master": F32}
-	if op == adamwSplit {
+	if op != adamwMaster {
 		types["m"], types["v"] = BF16, BF16
 	}
 	for k, name := range op.Operands {
@@ -87,7 +87,7 @@ func newAdamwCase(op *Op, n int, attrs Attrs, step, seed, shard float64) adamwCa
 		case "record":
 			for i, y := range map[int]float64{
 				RecordLR: 1e-3, RecordBeta1: 0.875, RecordBeta2: 0.96875, RecordGain1: 0.125, RecordGain2: 0.03125, RecordEps: 1e-8, RecordDecay: 0.1,
-				RecordBias1: 0.3, RecordBias2: 0.01, RecordStep: step, RecordSeed: seed, RecordShard: shard,
+				RecordBias1: 0.3, RecordBias2: 0.01, RecordStep: step, RecordSeed: seed, RecordRank: rank,
 			} {
 				x.Data[i] = float64(float32(y))
 			}
@@ -114,9 +114,9 @@ func (c adamwCase) run() []*Tensor {
 func TestExactOptimizersAgainstAdamw(t *testing.T) {
 	const n = 500
 	for _, op := range []*Op{adamwMaster, adamwSplit} {
-		attrs := Attrs(nil)
+		attrs := alone
 		if op == adamwSplit {
-			attrs = Attrs{{"stream", 9}, {"sharded", false}}
+			attrs = append(Attrs{{"stream", 9}}, alone...)
 		}
 		c := newAdamwCase(op, n, attrs, 2, 3, 0)
 		weight := NewTensor(Fixed(F32, n))
@@ -127,7 +127,7 @@ func TestExactOptimizersAgainstAdamw(t *testing.T) {
 			}
 		}
 		want := []*Tensor{NewTensor(weight.Type), NewTensor(weight.Type), NewTensor(weight.Type)}
-		adamw.Eval(nil, []*Tensor{weight, c.in[1], c.in[3], c.in[4], c.in[5], c.in[6]}, want)
+		adamw.Eval(&Node{Op: adamw, Attrs: alone}, []*Tensor{weight, c.in[1], c.in[3], c.in[4], c.in[5], c.in[6]}, want)
 		got := c.run()
 		for i := range n {
 			w := got[1].Data[i]
@@ -149,38 +149,74 @@ func TestExactOptimizersAgainstAdamw(t *testing.T) {
 	}
 }
 
-// Random bits are the same for the same seed, step, parameter and place, and others otherwise; ranks that share a parameter
-// round it as one that has it whole.
+// Random bits are the same for the same seed, step, rank, stream and place in the rank's part, and others otherwise.
 func TestStochasticRoundingIsReproducible(t *testing.T) {
 	const n = 1000
-	moments := func(stream, step, seed, shard int, sharded bool, from, to int) string {
-		c := newAdamwCase(adamwSplit, n, Attrs{{"stream", stream}, {"sharded", sharded}}, float64(step), float64(seed), float64(shard))
-		for i, x := range c.in {
-			if len(x.Data) == n {
-				c.in[i] = &Tensor{Fixed(x.Type.DType, to-from), x.Data[from:to]}
+	moments := func(stream, step, seed, rank int) string {
+		c := newAdamwCase(adamwSplit, n, append(Attrs{{"stream", stream}}, alone...), float64(step), float64(seed), float64(rank))
+		out := c.run()
+		return fmt.Sprint(out[2].Data, out[3].Data)
+	}
+	first := moments(1, 2, 3, 0)
+	if moments(1, 2, 3, 0) != first {
+		t.Error("the same step rounds otherwise the second time")
+	}
+	for _, other := range [][4]int{{2, 2, 3, 0}, {1, 3, 3, 0}, {1, 2, 4, 0}, {1, 2, 3, 1}} {
+		if moments(other[0], other[1], other[2], other[3]) == first {
+			t.Errorf("stream, step, seed and rank %v round as 1 2 3 0 do", other)
+		}
+	}
+}
+
+// alone says that no other rank holds what a rank holds.
+var alone = Replicas{1, 1}.Attrs()
+
+// A rank that updates its part of an array does what it would do if the part were all there is, and nothing else.
+func TestOptimizersUpdateTheirPart(t *testing.T) {
+	const n, parts, stride, share = 1000, 3, 2, 384
+	for _, op := range []*Op{adamw, adamwMaster, adamwSplit} {
+		for rank := range 8 {
+			var stream Attrs
+			if op == adamwSplit {
+				stream = Attrs{{"stream", 9}}
 			}
-		}
-		part := make([]*Tensor, 4)
-		for i := range part {
-			part[i] = NewTensor(Fixed(F32, to-from))
-		}
-		adamwSplit.Eval(c.node, c.in, part)
-		return fmt.Sprint(part[2].Data, part[3].Data)
-	}
-	first := moments(1, 2, 3, 0, false, 0, n)
-	if moments(1, 2, 3, 0, false, 0, n) != first || moments(1, 2, 3, 1, false, 0, n) != first {
-		t.Error("the same step rounds otherwise the second time, or on another rank")
-	}
-	for _, other := range [][3]int{{2, 2, 3}, {1, 3, 3}, {1, 2, 4}} {
-		if moments(other[0], other[1], other[2], 0, false, 0, n) == first {
-			t.Errorf("stream, step and seed %v round as 1 2 3 do", other)
-		}
-	}
-	for shard := range 4 {
-		c := moments(1, 2, 3, shard, true, shard*n/4, (shard+1)*n/4)
-		whole := newAdamwCase(adamwSplit, n, Attrs{{"stream", 1}, {"sharded", false}}, 2, 3, 0).run()
-		if want := fmt.Sprint(whole[2].Data[shard*n/4:(shard+1)*n/4], whole[3].Data[shard*n/4:(shard+1)*n/4]); c != want {
-			t.Errorf("rank %d of 4 rounds its part otherwise than one rank the whole", shard)
+			whole := newAdamwCase(op, n, append(stream, alone...), 1, 3, float64(rank))
+			first := rank / stride % parts * share
+			end := min(first+share, n)
+			part := newAdamwCase(op, end-first, append(stream, alone...), 1, 3, float64(rank))
+			spread := whole
+			spread.in = append([]*Tensor(nil), whole.in...)
+			b := NewBuilder("g")
+			var values []*Value
+			for i, name := range op.Operands {
+				x := whole.in[i]
+				switch {
+				case len(x.Data) != n:
+				case i < 2:
+					part.in[i].Data = x.Data[first:end]
+				default: // of the state a rank has a share; what no element has is anything
+					part.in[i].Data = x.Data[first:end]
+					spread.in[i] = NewTensor(Fixed(x.Type.DType, share))
+					unspecified(spread.in[i])
+					copy(spread.in[i].Data, x.Data[first:end])
+				}
+				values = append(values, b.Outside(name, Input, spread.in[i].Type))
+			}
+			b.Op(op, "out", append(stream, Replicas{parts, stride}.Attrs()...), values...)
+			spread.node = b.Graph.Nodes[0]
+			got, want := spread.run(), part.run()
+			for i, name := range op.Results {
+				at := 0
+				if i == 0 {
+					at = first
+				}
+				for e, x := range got[i].Data {
+					inside := e >= at && e < at+end-first
+					if inside && x != want[i].Data[e-at] || !inside && x == x {
+						t.Fatalf("%s: rank %d: %s of element %d is %g", op.Name, rank, name, e, x)
+					}
+				}
+			}
 		}
 	}
 }

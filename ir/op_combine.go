@@ -2,7 +2,7 @@ package ir
 
 import "fmt"
 
-// combine adds up what the ranks that received a token made of it, in rank order; the transpose of dispatch:
+// combine adds up what the ranks of the own group that received a token made of it, in rank order; the transpose of dispatch:
 //
 //	y_TD[t] = (residual_TD[t] +) Σ_{d: position_TN[t,d] ≥ 0} x_SD[position_TN[t,d]] of rank d
 //
@@ -28,14 +28,14 @@ var combine = &Op{
 	},
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		for r := range out {
-			y := out[r][0]
+			y, group := out[r][0], groupOf(n.In[1], r)
 			if in[r][4] != nil {
 				copy(y.Data, in[r][4].Data)
 			}
 			for t := range y.Type.Dim(0) {
 				for d, at := range in[r][1].Row(t) {
 					if at >= 0 {
-						axpy(1, in[d][0].Row(int(at)), y.Row(t))
+						axpy(1, in[group+d][0].Row(int(at)), y.Row(t))
 					}
 				}
 			}

@@ -2,7 +2,7 @@ package ir
 
 import "fmt"
 
-// dispatch sends rows of tokens to the ranks that a dispatch_plan names:
+// dispatch sends rows of tokens to the ranks that a dispatch_plan names, ranks of the own group:
 //
 //	y_SD[i] = x_TD[source_S[i] mod T] of rank source_S[i] / T     for i < received
 //
@@ -25,10 +25,10 @@ var dispatch = &Op{
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		tokens := n.In[0].Type.Dim(0)
 		for r := range out {
-			received := in[r][2].Int(0)
+			received, group := in[r][2].Int(0), groupOf(n.In[3], r)
 			for i := range received {
 				from := in[r][1].Int(i)
-				copy(out[r][0].Row(i), in[from/tokens][0].Row(from%tokens))
+				copy(out[r][0].Row(i), in[group+from/tokens][0].Row(from%tokens))
 			}
 			poison(out[r][0], received)
 		}
@@ -55,6 +55,9 @@ func planned(n *Node, source, received, position int) (Dim, error) {
 	}
 	return s, n.want(received, Fixed(I32, 1))
 }
+
+// groupOf returns the first rank of the group of a rank, whose size position shows.
+func groupOf(position *Value, rank int) int { return rank - rank%position.Type.Dim(1) }
 
 // exchangeCost is the cost of moving the received rows; all but those from the rank itself cross over.
 func exchangeCost(n *Node, rows, position *Value) Cost {

@@ -5,7 +5,8 @@ import (
 	"math/big"
 )
 
-// dispatchPlan says which tokens travel to which ranks. Expert e of E lives on rank e/L, L = E/ranks. A token
+// dispatchPlan says which tokens travel to which ranks. The experts are spread over groups of consecutive ranks, each with all
+// of them; ranks below are those of the own group, counted from 0. Expert e of E lives on rank e/L, L = E/ranks. A token
 // goes once to every rank that owns one of its experts; a rank receives its S tokens ordered by source rank,
 // then token:
 //
@@ -34,31 +35,8 @@ var dispatchPlan = &Op{
 	},
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		tokens, ranks := in[0][0].Type.Dim(0), n.Attrs.Int("ranks")
-		local := n.Attrs.Int("experts") / ranks
-		for d := range ranks {
-			received, source, idxLocal := 0, out[d][1], out[d][3]
-			for i := range idxLocal.Data {
-				idxLocal.Data[i] = -1
-			}
-			for r := range ranks {
-				for t := range tokens {
-					at := -1
-					for j, e := range in[r][0].Row(t) {
-						if int(e)/local != d {
-							continue
-						}
-						if at < 0 {
-							at = received
-							source.Data[at] = float64(r*tokens + t)
-							received++
-						}
-						idxLocal.Row(at)[j] = float64(int(e) % local)
-					}
-					out[r][2].Row(t)[d] = float64(at)
-				}
-			}
-			out[d][0].Data[0] = float64(received)
-			poison(source, received)
+		for group := 0; group < len(in); group += ranks {
+			planGroup(n.Attrs.Int("experts")/ranks, tokens, in[group:group+ranks], out[group:group+ranks])
 		}
 	},
 	Cost: func(n *Node) Cost {
@@ -66,6 +44,35 @@ var dispatchPlan = &Op{
 		c.Sent = n.In[0].Type.Bytes() * int64(n.Attrs.Int("ranks")-1)
 		return c
 	},
+}
+
+// planGroup evaluates a dispatch_plan for the ranks of one group, with so many local experts each.
+func planGroup(local, tokens int, in, out [][]*Tensor) {
+	for d := range out {
+		received, source, idxLocal := 0, out[d][1], out[d][3]
+		for i := range idxLocal.Data {
+			idxLocal.Data[i] = -1
+		}
+		for r := range in {
+			for t := range tokens {
+				at := -1
+				for j, e := range in[r][0].Row(t) {
+					if int(e)/local != d {
+						continue
+					}
+					if at < 0 {
+						at = received
+						source.Data[at] = float64(r*tokens + t)
+						received++
+					}
+					idxLocal.Row(at)[j] = float64(int(e) % local)
+				}
+				out[r][2].Row(t)[d] = float64(at)
+			}
+		}
+		out[d][0].Data[0] = float64(received)
+		poison(source, received)
+	}
 }
 
 // expectedTokens is how many tokens a rank receives on average, rounded up, when every token of every rank

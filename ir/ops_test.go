@@ -162,14 +162,20 @@ input x f32[5 5]
 		{"y = slice_rows(f, one) {rows=0}", "result y would have type f32[0 6]"},
 		{"y = all_reduce(i) {ranks=2}", "operand x has type i32[4], want floats"},
 		{"y = all_reduce(f) {ranks=0}", "0 ranks"},
+		{"y = reduce_scatter(i) {parts=2, stride=1}", "operand x has type i32[4], want floats"},
+		{"y = reduce_scatter(f) {parts=2, stride=1}", "operand x has type f32[4 6], want a vector to make 2 parts of"},
+		{"y = all_gather(v) {parts=2, stride=0}", "2 parts with stride 0"},
+		{"y = all_gather(b) {parts=1, stride=1}", "operand x has type f32[<=4~2 6], want fixed dims"},
+		{"y = sum_squares(v, _, _) {parts=2, stride=1}", "operand record? is missing, which says whose part of x counts"},
+		{"y, z, u = adamw(v, v, v, v, one, record) {parts=2, stride=1}", "operand m has type f32[6], want f32[128]"},
 		{"y, z, u, t = dispatch_plan(m) {experts=5, ranks=2}", "5 experts on 2 ranks for idx of type i32[4 2]"},
 		{"y = dispatch(f, i, one, m)", "operand source has type i32[4], position i32[4 2]"},
 		{"y = dispatch(x, bi, one, m)", "operand source has type i32[<=4~2], position i32[4 2]"},
-		{"y = sum_squares(b, _)", "operand x has type f32[<=4~2 6], want fixed dims"},
+		{"y = sum_squares(b, _, _) {parts=1, stride=1}", "operand x has type f32[<=4~2 6], want fixed dims"},
 		{"y, z = clip_scale(record, s, v)", "operand v has type f32[6], want f64[1]"},
-		{"y, z, u = adamw(f, f, v, f, v, record)", "operand m has type f32[6], want f32[4 6]"},
-		{"y, z, u, w2 = adamw_master(f, f, f, f, f, v, record)", "operand value has type f32[4 6], want bf16[4 6]"},
-		{"y, z, u, w2 = adamw_split(f, f, f, f, f, v, record) {stream=-1, sharded=false}", "stream is -1, which is no 32-bit number"},
+		{"y, z, u = adamw(f, f, v, f, v, record) {parts=1, stride=1}", "operand m has type f32[6], want f32[4 6]"},
+		{"y, z, u, w2 = adamw_master(f, f, f, f, f, v, record) {parts=1, stride=1}", "operand value has type f32[4 6], want bf16[4 6]"},
+		{"y, z, u, w2 = adamw_split(f, f, f, f, f, v, record) {stream=-1, parts=1, stride=1}", "stream is -1, which is no 32-bit number"},
 	} {
 		_, err := Parse(operands + c.node)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -195,6 +201,10 @@ input source i32[<=32~12]
 input received i32[1]
 input position i32[8 4]
 input slots i32[<=32~12 2]
+input flat f32[1000]
+input share f32[256]
+input scale f32[1]
+input record f32[16]
 linear = linear(x, w, _, _)
 o, lse = attention(qkv, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
 dqkv = attention_grad(o, qkv, o, lse, starts) {rows=2, heads=4, kv_heads=1, scale=1.0}
@@ -205,6 +215,10 @@ dx = grouped_linear_dgrad_unpermute(grouped, we, offsets, slots, _, received)
 emb = embedding(tokens, w) {padding=-1}
 sent = dispatch(x, source, received, position)
 sum = all_reduce(x) {ranks=4}
+scattered = reduce_scatter(flat) {parts=4, stride=1}
+gathered = all_gather(flat) {parts=4, stride=1}
+squares = sum_squares(flat, _, record) {parts=4, stride=1}
+updated, m, v = adamw(flat, flat, share, share, scale, record) {parts=4, stride=1}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -228,6 +242,13 @@ sum = all_reduce(x) {ranks=4}
 		{"emb", Cost{Bytes: 4 * (8 + 2*8*16)}},
 		// Of 12 expected rows three quarters come from other ranks.
 		{"sent", Cost{Bytes: 4 * (8*16 + 12 + 1 + 8*4 + 12*16), Sent: 4 * 9 * 16}},
+		// A quarter of 1000 elements from each of three others, added to the own and left; others read as much of the rank's.
+		{"scattered", Cost{FLOPs: 750, Bytes: 4 * (1000 + 250), Sent: 4 * 750}},
+		// The other three quarters are written, and the own is read by three others.
+		{"gathered", Cost{Bytes: 4 * 2 * 750, Sent: 4 * 750}},
+		// A share is 256 elements: 250 rounded up to whole cache lines.
+		{"squares", Cost{FLOPs: 2 * 256, Bytes: 4 * 256}},
+		{"updated", Cost{FLOPs: 14 * 256, Bytes: 4 * 256 * 7}},
 		{"sum", Cost{FLOPs: 8 * 16, Bytes: 4 * 2 * 8 * 16, Sent: 4 * 2 * 8 * 16}},
 	} {
 		n := g.Lookup(c.value).Def

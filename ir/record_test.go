@@ -16,7 +16,7 @@ func TestRecord(t *testing.T) {
 		{ir.RecordLossNorm, host.RecordLossNorm}, {ir.RecordAuxNorm, host.RecordAuxNorm},
 		{ir.RecordAccumulate, host.RecordAccumulate}, {ir.RecordGain1, host.RecordGain1},
 		{ir.RecordGain2, host.RecordGain2}, {ir.RecordStep, host.RecordStep}, {ir.RecordSeed, host.RecordSeed},
-		{ir.RecordShard, host.RecordShard}, {ir.RecordLen, host.RecordLen},
+		{ir.RecordRank, host.RecordRank}, {ir.RecordLen, host.RecordLen},
 	}
 	for i, p := range pairs {
 		if p[0] != p[1] {

@@ -29,7 +29,7 @@ y = embedding(tokens, embed) {padding=3} @embed : f32[5 4]
 norm1.y, norm1.rstd = rms_norm(y, w_D) {eps=1e-06} @layers.0 : f32[5 4], f32[5]
 cos, sin = rope_table() {seq=5, inv_freq=[1.0 0.25 -0.0 1e-300], scale=2.0, dtype="f32"} : f32[5 4], f32[5 4]
 tap(y) {name="a \"quoted\", {name}", layer=-1} @layers.0
-sum = sum_squares(embed, _) : f64[1]
+sum = sum_squares(embed, _, _) {parts=1, stride=1} : f64[1]
 idx, w = router(y, _) {top_k=2, renorm=true} : i32[5 2], f32[5 2]
 write grad.embed <- embed
 write s <- sum

@@ -139,6 +139,70 @@ z = all_reduce(s) {ranks=3}
 			[]byName{{"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}},
 		},
 		{
+			"reduce_scatter and all_gather: two sets of three ranks, every other one; a short part and an empty one", `
+graph g ranks 6
+input x f32[150]
+y = reduce_scatter(x) {parts=3, stride=2}
+z = all_gather(x) {parts=3, stride=2}
+`,
+			replicated(func(rank, i int) float64 { return float64(1000*rank + i) }),
+			parted(150, map[string]func(rank, i int) float64{
+				"y": func(rank, i int) float64 {
+					if i/128 != rank/2 {
+						return poisoned
+					}
+					return float64(1000*3*(rank%2+2) + 3*i) // ranks 0, 2, 4 or 1, 3, 5
+				},
+				"z": func(rank, i int) float64 { return float64(1000*(rank%2+2*(i/128)) + i) },
+			}),
+		},
+		{
+			"sum_squares: the own part", `
+graph g ranks 3
+input x f32[300]
+input record f32[16]
+y = sum_squares(x, _, record) {parts=3, stride=1}
+`,
+			[]byName{
+				{"x": numbers(300, func(i int) float64 { return 1 }), "record": ofRank(0)},
+				{"x": numbers(300, func(i int) float64 { return 2 }), "record": ofRank(1)},
+				{"x": numbers(300, func(i int) float64 { return 3 }), "record": ofRank(2)},
+			},
+			[]byName{{"y": {128}}, {"y": {4 * 128}}, {"y": {9 * 44}}},
+		},
+		{
+			"dispatch_plan, dispatch, combine: groups of one rank each exchange nothing", `
+graph g ranks 2
+input idx i32[1 1]
+input x f32[1 1]
+received, source, position, idx_local = dispatch_plan(idx) {experts=2, ranks=1}
+xs = dispatch(x, source, received, position)
+y = combine(xs, position, source, received, _)
+`,
+			[]byName{{"idx": {1}, "x": {10}}, {"idx": {0}, "x": {30}}},
+			[]byName{
+				{"received": {1}, "source": {0}, "position": {0}, "idx_local": {1}, "xs": {10}, "y": {10}},
+				{"received": {1}, "source": {0}, "position": {0}, "idx_local": {0}, "xs": {30}, "y": {30}},
+			},
+		},
+		{
+			"dispatch_plan, dispatch, combine: two groups of two ranks, source ranks counted from the group's first", `
+graph g ranks 4
+input idx i32[1 1]
+input x f32[1 1]
+received, source, position, idx_local = dispatch_plan(idx) {experts=2, ranks=2}
+xs = dispatch(x, source, received, position)
+y = combine(xs, position, source, received, _)
+`,
+			[]byName{{"idx": {1}, "x": {10}}, {"idx": {1}, "x": {20}}, {"idx": {0}, "x": {30}}, {"idx": {1}, "x": {40}}},
+			[]byName{
+				{"received": {0}, "source": {poisoned, poisoned}, "position": {-1, 0}, "xs": {poisoned, poisoned}, "y": {10}},
+				{"received": {2}, "source": {0, 1}, "position": {-1, 1}, "idx_local": {0, 0}, "xs": {10, 20}, "y": {20}},
+				{"received": {1}, "source": {0, poisoned}, "position": {0, -1}, "xs": {30, poisoned}, "y": {30}},
+				{"received": {1}, "source": {1, poisoned}, "position": {-1, 0}, "idx_local": {0, -1}, "xs": {40, poisoned}, "y": {40}},
+			},
+		},
+		{
 			"slice_rows: past the end", `
 graph g ranks 1
 input x f32[3 2]
@@ -154,8 +218,8 @@ graph g ranks 1
 input x f32[2]
 input y f32[1 1]
 input record f32[16]
-a = sum_squares(x, _)
-b = sum_squares(y, a)
+a = sum_squares(x, _, _) {parts=1, stride=1}
+b = sum_squares(y, a, _) {parts=1, stride=1}
 norm, scale = clip_scale(record, a, b)
 `,
 			[]byName{{"x": {1, 2}, "y": {3}, "record": make([]float64, RecordLen)}},
@@ -186,7 +250,7 @@ input m f32[2]
 input v f32[2]
 input scale f32[1]
 input record f32[16]
-w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record)
+w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record) {parts=1, stride=1}
 `,
 			[]byName{{"value": {3, -5}, "grad": {0, 0}, "master": {7, 7}, "m": {0, 0}, "v": {0, 0}, "scale": {1}, "record": decaying(1)}},
 			[]byName{{"w": {1.5, -2.5}, "exact": {1.5, -2.5}, "m1": {0, 0}, "v1": {0, 0}}},
@@ -201,7 +265,7 @@ input m f32[2]
 input v f32[2]
 input scale f32[1]
 input record f32[16]
-w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record)
+w, exact, m1, v1 = adamw_master(value, grad, master, m, v, scale, record) {parts=1, stride=1}
 `,
 			[]byName{{"value": {3, -5}, "grad": {0, 0}, "master": {1 + 0x1p-20, 7}, "m": {0, 0}, "v": {0, 0}, "scale": {1}, "record": decaying(2)}},
 			[]byName{{"w": {0.5, 3.5}, "exact": {0.5 + 0x1p-21, 3.5}, "m1": {0, 0}, "v1": {0, 0}}},
@@ -216,12 +280,47 @@ input m bf16[3]
 input v bf16[3]
 input scale f32[1]
 input record f32[16]
-w, low1, m1, v1 = adamw_split(value, grad, low, m, v, scale, record) {stream=5, sharded=false}
+w, low1, m1, v1 = adamw_split(value, grad, low, m, v, scale, record) {stream=5, parts=1, stride=1}
 `,
 			[]byName{{"value": {3, 1, -1}, "grad": {0, 0, 0}, "low": {0, -2, 5}, "m": {0, 0, 0}, "v": {0, 0, 0}, "scale": {1}, "record": decaying(2)}},
 			[]byName{{"w": {1.5, 0.5, -0.5}, "low1": {0, -2, 5}, "m1": {0, 0, 0}, "v1": {0, 0, 0}}},
 		},
 	}
+}
+
+// numbers returns n numbers.
+func numbers(n int, at func(i int) float64) []float64 {
+	x := make([]float64, n)
+	for i := range x {
+		x[i] = at(i)
+	}
+	return x
+}
+
+// replicated returns x of six ranks.
+func replicated(at func(rank, i int) float64) (in []byName) {
+	for r := range 6 {
+		in = append(in, byName{"x": numbers(150, func(i int) float64 { return at(r, i) })})
+	}
+	return in
+}
+
+// parted returns values of n elements on six ranks.
+func parted(n int, values map[string]func(rank, i int) float64) (want []byName) {
+	for r := range 6 {
+		want = append(want, byName{})
+		for name, at := range values {
+			want[r][name] = numbers(n, func(i int) float64 { return at(r, i) })
+		}
+	}
+	return want
+}
+
+// ofRank is a rank's record.
+func ofRank(rank int) []float64 {
+	record := make([]float64, RecordLen)
+	record[RecordRank] = float64(rank)
+	return record
 }
 
 // decaying is the record of a step that halves weights without a gradient.

@@ -16,7 +16,7 @@ var updateOps = []deviceOp{
 				second.data[i] = math.Abs(v)
 			}
 			cases = append(cases, deviceCase{in: []operand{normals(1, 1, x), normals(2, 1, x), normals(3, 0.1, x), second,
-				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.75 }), stepRecord(false)}})
+				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.75 }), stepRecord(false)}, attrs: alone})
 		}
 		return cases
 	}()},
@@ -27,7 +27,8 @@ var updateOps = []deviceOp{
 			before := fill(ir.Fixed(ir.F64, 1), 1, func(int) float64 { return 3.25 })
 			for _, n := range []int{1, 250, 70001} {
 				x := normals(1, 1, ir.Fixed(ir.BF16, n))
-				cases = append(cases, deviceCase{name: "first", in: []operand{x, {}}}, deviceCase{name: "after", in: []operand{x, before}})
+				cases = append(cases, deviceCase{name: "first", attrs: alone, in: []operand{x, {}, {}}},
+					deviceCase{name: "after", attrs: alone, in: []operand{x, before, {}}})
 			}
 			return cases
 		}()},
@@ -37,6 +38,9 @@ var updateOps = []deviceOp{
 		{name: "never", in: []operand{fill(recordType, 1, func(int) float64 { return 0 }), sumOf(30.5), sumOf(77)}},
 	}},
 }
+
+// alone says that no other rank holds what a rank holds.
+var alone = ir.Replicas{Parts: 1, Stride: 1}.Attrs()
 
 var updated = deviceTolerance{rel: bf16Rounding, acc: 0x1p-18, why: "a rounding to bf16 of a few operations in float32"}
 
@@ -57,9 +61,9 @@ func exactCases(low string, steps ...int) (cases []deviceCase) {
 		for _, step := range steps {
 			x, f := ir.Fixed(ir.BF16, n), ir.Fixed(ir.F32, n)
 			exact, moments := normals(3, 1, f), f
-			var attrs ir.Attrs
+			attrs := alone
 			if low != "" {
-				moments, attrs = x, ir.Attrs{{Key: "stream", Value: 1<<32 - 5}, {Key: "sharded", Value: n == 1000}}
+				moments, attrs = x, append(ir.Attrs{{Key: "stream", Value: 1<<32 - 5}}, alone...)
 				exact = fill(ir.Fixed(ir.I16, n), n, func(i int) float64 { return float64(i*7919%65536 - 32768) })
 			}
 			second := normals(5, 0.1, moments)
@@ -67,7 +71,7 @@ func exactCases(low string, steps ...int) (cases []deviceCase) {
 				second.data[i] = math.Abs(v)
 			}
 			record := stepRecord(false)
-			record.data[ir.RecordStep], record.data[ir.RecordSeed], record.data[ir.RecordShard] = float64(step), 1<<24-3, 5
+			record.data[ir.RecordStep], record.data[ir.RecordSeed], record.data[ir.RecordRank] = float64(step), 1<<24-3, 5
 			cases = append(cases, deviceCase{attrs: attrs, in: []operand{normals(1, 1, x), normals(2, 1, x), exact, normals(4, 0.1, moments), second,
 				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.7 }), record}})
 		}

@@ -172,9 +172,9 @@ input value f32[6]
 input grad f32[6]
 input m f32[6]
 input v f32[6]
-sum = sum_squares(grad, _)
+sum = sum_squares(grad, _, _) {parts=1, stride=1}
 norm, scale = clip_scale(record, sum)
-value1, m1, v1 = adamw(value, grad, m, v, scale, record)
+value1, m1, v1 = adamw(value, grad, m, v, scale, record) {parts=1, stride=1}
 """, before, {"norm": norm, "value1": value.data, "m1": state["m"], "v1": state["v"]},
          [(0, 0.1), (1, 0.8), (2, 0.9), (3, 1e-4), (4, 0.05), (5, 1 - 0.8**step), (6, 1 - 0.9**step), (7, 3.0)])
 

@@ -48,7 +48,6 @@ type adamWArray struct {
 // AdamWDesc is what is asked. The number of weights is an argument, but for its rest modulo 8.
 type AdamWDesc struct {
 	Profile string // bf16, split, master
-	Sharded bool   // split: the weights are a rank's part of a parameter
 	Rest    int
 }
 
@@ -65,13 +64,7 @@ func (d AdamWDesc) arrays() []adamWArray {
 	panic("BUG: no profile " + d.Profile)
 }
 
-func (d AdamWDesc) name() string {
-	name := fmt.Sprintf("adamw_%s_n%d", d.Profile, d.Rest)
-	if d.Sharded {
-		name += "_sharded"
-	}
-	return name
-}
+func (d AdamWDesc) name() string { return fmt.Sprintf("adamw_%s_n%d", d.Profile, d.Rest) }
 
 // emit writes the kernel: parameters are the arrays, the clip factor, the step record, the number of weights and, for split,
 // the number of the parameter's random bits.
@@ -91,7 +84,7 @@ func (d AdamWDesc) emit(m *ptx.Module) {
 	a.constants(clip, record)
 	switch d.Profile {
 	case "split":
-		a.random(record, stream, count)
+		a.random(record, stream)
 	case "master":
 		a.first = k.Eq(k.Ld(fixed, ptx.F32, record.At(4*ir.RecordStep)), 1.0)
 	}
@@ -110,7 +103,7 @@ type adamW struct {
 	scale                         ptx.Reg
 	beta1, beta2, gain1, gain2    ptx.Reg
 	keep, rate, invSqrtBias2, eps ptx.Reg
-	key, part                     ptx.Reg // split: of the random bits; the first weight's place in the parameter
+	key                           ptx.Reg // split: of the random bits
 	first                         ptx.Reg // master: whether this is the first step
 }
 
@@ -128,14 +121,11 @@ func (a *adamW) constants(clip, record ptx.Reg) {
 }
 
 // random prepares the random bits; see the operation adamw_split.
-func (a *adamW) random(record, stream, count ptx.Reg) {
+func (a *adamW) random(record, stream ptx.Reg) {
 	k := a.k
 	number := func(i int) ptx.Reg { return k.Convert(ptx.U32, k.Ld(fixed, ptx.F32, record.At(4*i))) }
-	a.key = a.hash(k.Add(a.hash(k.Add(stream, number(ir.RecordSeed))), number(ir.RecordStep)))
-	a.part = k.Const(ptx.U32, 0)
-	if a.Sharded {
-		a.part = k.Mul(number(ir.RecordShard), k.Convert(ptx.U32, count))
-	}
+	own := a.hash(k.Add(stream, number(ir.RecordRank)))
+	a.key = a.hash(k.Add(a.hash(k.Add(own, number(ir.RecordSeed))), number(ir.RecordStep)))
 }
 
 // hash is a bijection whose result depends evenly on every bit (Wellons, "Prospecting for Hash Functions", 2018: lowbias32).
@@ -153,9 +143,9 @@ func (a *adamW) eight(first, count ptx.Reg, bases []ptx.Reg) {
 	for i, base := range bases {
 		places = append(places, k.Add(base, k.Shl(first, log2(arrays[i].form.elem().Bytes()))))
 	}
-	var place ptx.Reg // of the first in the whole parameter
+	var place ptx.Reg // of the first, modulo 2^32
 	if a.Profile == "split" {
-		place = k.Add(a.part, k.Convert(ptx.U32, first))
+		place = k.Convert(ptx.U32, first)
 	}
 	k.If(k.Le(k.Add(first, 8), count), func() {
 		in := make([][]ptx.Reg, len(arrays))
@@ -352,11 +342,11 @@ func adamWBy(op, profile string, shares [][2]int) *Kernel {
 	n := len(AdamWDesc{Profile: profile}.arrays())
 	return &Kernel{
 		Name: "adamw", Op: op, Shares: shares,
-		Covers: func(n *ir.Node) bool { return bfloat(n.In[:2]...) && n.In[0].Type.Elements() < 1<<32 },
+		Covers: func(n *ir.Node) bool { return bfloat(n.In[:2]...) && n.Attrs.Int("parts") == 1 },
 		Steps: func(l *ir.Launch) []Step {
 			d, stream := AdamWDesc{Profile: profile}, 0
 			if profile == "split" {
-				d.Sharded, stream = l.Attrs.Bool("sharded"), l.Attrs.Int("stream")
+				stream = l.Attrs.Int("stream")
 			}
 			var arrays []string
 			for i := range n {

@@ -14,13 +14,13 @@ var adamWFamily = Family{Name: "adamw", Cases: func() (cases []Case) {
 		d := AdamWDesc{Profile: profile}
 		cases = append(cases, adamWCase(d, 2501, 3), adamWCase(d, 5, 3), adamWCase(d, 8192, 3), large(adamWCase(d, 1<<28, 3)))
 	}
-	return append(cases, adamWCase(AdamWDesc{Profile: "split", Sharded: true}, 1003, 3), adamWCase(AdamWDesc{Profile: "master"}, 1003, 1))
+	return append(cases, adamWCase(AdamWDesc{Profile: "split"}, 1003, 3), adamWCase(AdamWDesc{Profile: "master"}, 1003, 1))
 }}
 
 // adamWRecord is a step record; but for the moments' rates every number of it must be rounded.
 var adamWRecord = map[int]float64{
 	ir.RecordLR: 1e-3, ir.RecordBeta1: 0.875, ir.RecordGain1: 0.125, ir.RecordBeta2: 0.96875, ir.RecordGain2: 0.03125,
-	ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.1, ir.RecordBias1: 0.3, ir.RecordBias2: 0.07, ir.RecordSeed: 12345, ir.RecordShard: 3,
+	ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.1, ir.RecordBias1: 0.3, ir.RecordBias2: 0.07, ir.RecordSeed: 12345, ir.RecordRank: 3,
 }
 
 // adamWCase is a step of n weights, of which the operation's own Eval says what becomes of each.
@@ -79,8 +79,7 @@ func (d AdamWDesc) truth(names []string, fill map[string]func(i int) float64, fi
 	if !ok {
 		panic("BUG: no operation for profile " + d.Profile)
 	}
-	// Alone, a weight is its own part of the parameter.
-	node := &ir.Node{Op: op, Attrs: ir.Attrs{{Key: "stream", Value: stream}, {Key: "sharded", Value: true}}}
+	attrs := ir.Replicas{Parts: 1, Stride: 1}.Attrs()
 	return rowCache(func(i int) []float64 {
 		tensor := func(values ...float64) *ir.Tensor {
 			return &ir.Tensor{Type: ir.Fixed(ir.F32, len(values)), Data: values}
@@ -93,10 +92,9 @@ func (d AdamWDesc) truth(names []string, fill map[string]func(i int) float64, fi
 		for j := range record {
 			record[j] = field(j)
 		}
-		if place := i; d.Sharded {
-			record[ir.RecordShard] = float64(int(field(ir.RecordShard))*n + place)
-		} else {
-			record[ir.RecordShard] = float64(place)
+		node := &ir.Node{Op: op, Attrs: attrs}
+		if d.Profile == "split" {
+			node.Attrs = append(ir.Attrs{{Key: "stream", Value: streamAt(uint32(stream), uint32(i), field)}}, attrs...)
 		}
 		var values []float64
 		for range op.Results {
@@ -108,4 +106,25 @@ func (d AdamWDesc) truth(names []string, fill map[string]func(i int) float64, fi
 		}
 		return values
 	})
+}
+
+// streamAt returns the stream whose random bits at place 0 are those of a stream at another place.
+func streamAt(stream, place uint32, field func(i int) float64) int {
+	number := func(i int) uint32 { return uint32(field(i)) }
+	key := hash(hash(hash(stream+number(ir.RecordRank))+number(ir.RecordSeed)) + number(ir.RecordStep))
+	key += hash(place) - hash(0)
+	return int(unhash(unhash(unhash(key)-number(ir.RecordStep))-number(ir.RecordSeed)) - number(ir.RecordRank))
+}
+
+// hash is that of the operation, unhash its inverse: the same steps backwards, with factors that are inverse modulo 2^32.
+func hash(x uint32) uint32 {
+	x = (x ^ x>>16) * 0x7FEB352D
+	x = (x ^ x>>15) * 0x846CA68B
+	return x ^ x>>16
+}
+
+func unhash(x uint32) uint32 {
+	x = (x ^ x>>16) * 0x43021123
+	x = (x ^ x>>15 ^ x>>30) * 0x1D69E2A5
+	return x ^ x>>16
 }

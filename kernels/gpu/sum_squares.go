@@ -149,7 +149,7 @@ func sumSquaresSteps(n int, x, before, parts, y string) []Step {
 
 var sumSquares = &Kernel{
 	Name: "sum_squares", Op: "sum_squares",
-	Covers:    func(n *ir.Node) bool { return bfloat(n.In[0]) },
+	Covers:    func(n *ir.Node) bool { return bfloat(n.In[0]) && n.Attrs.Int("parts") == 1 },
 	InPlace:   true,
 	Workspace: func(n *ir.Node) int { return 8 * SumSquaresConfigFor(n.In[0].Type.Elements()).Parts },
 	Steps: func(l *ir.Launch) []Step {

@@ -18,6 +18,6 @@ const (
 	RecordGain2             // 1 − β2, likewise
 	RecordStep              // this step, counted from 1: a whole number below 2^24
 	RecordSeed              // whole number below 2^24 that stochastic rounding depends on
-	RecordShard             // the rank's coordinate among those that share the experts
+	RecordRank              // the rank's number
 	RecordLen        = 16
 )

@@ -118,7 +118,7 @@ func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64, err erro
 // update applies the gradients and returns their norm before clipping.
 func (e *engine) update(r record) (float64, error) {
 	for rank := range e.program.Manifest.Ranks {
-		own := r.of(rank, e.program.Manifest)
+		own := r.of(rank)
 		if err := put(e, rank, e.program.Layout.Record, own[:]); err != nil {
 			return 0, err
 		}
@@ -252,8 +252,8 @@ func (o optimizer) record(step int, lr float64, targets, microBatches int, auxCo
 }
 
 // of returns the record of a rank.
-func (r record) of(rank int, m Manifest) record {
-	r[host.RecordShard] = float32(rank % max(m.EP, 1))
+func (r record) of(rank int) record {
+	r[host.RecordRank] = float32(rank)
 	return r
 }
 

@@ -29,10 +29,8 @@ func TestRecordOfAStep(t *testing.T) {
 			t.Errorf("seeds 0 and 1 are %g and %g in the record", r[host.RecordSeed], other[host.RecordSeed])
 		}
 	}
-	for rank, want := range []float32{0, 1, 0, 1} {
-		if own := r.of(rank, Manifest{Ranks: 4, EP: 2}); own[host.RecordShard] != want {
-			t.Errorf("rank %d of 4 has part %g of what two share", rank, own[host.RecordShard])
-		}
+	if own := r.of(3); own[host.RecordRank] != 3 || r[host.RecordRank] != 0 {
+		t.Errorf("rank 3 is %g in its record", own[host.RecordRank])
 	}
 	if r.accumulate(false) != r {
 		t.Error("the first micro-batch's record differs from the step's")
