@@ -15,7 +15,8 @@ const align = 256
 // arena gives every value a place. What comes from outside lives for good, at the bottom of the arena;
 // activations of a program share the space above by lifetime, and the programs share it with each other. A
 // result takes the place of an operand where its kernel may work in place and nobody reads the operand
-// later. A result written at the end of its program is computed right where it belongs.
+// later. A result written at the end of its program is computed right where it belongs. Where launches run on several streams, those
+// wait for each other that pass values on; memory changes hands only between launches that are in order anyway.
 func arena(s *step) error {
 	a := &arenaBuilder{
 		plan:    &ir.Plan{Model: s.req.Model.Name, Target: s.req.Target, Ranks: s.req.GPUs, EP: s.req.GPUs},
@@ -44,8 +45,22 @@ type arenaBuilder struct {
 type place struct {
 	name        string
 	bytes       int64
-	first, last int // launches
+	first, last int             // launches
+	ends        [ir.Streams]int // the last launch of each stream that touches it; -1: none
 	offset      int64
+}
+
+// touch notes that a launch uses a place.
+func (p *place) touch(s ir.Stream, launch int) { p.ends[s] = launch }
+
+// over reports whether all that use a place so far have ended when a launch begins.
+func (p *place) over(order *ir.Order, launch int) bool {
+	for _, end := range p.ends {
+		if end >= 0 && !order.Before(end, launch) {
+			return false
+		}
+	}
+	return true
 }
 
 func roundUp(n int64) int64 { return (n + align - 1) / align * align }
@@ -103,9 +118,11 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 		buffers[v] = a.outside[v.Name]
 	}
 	target := writeTargets(g, lastUse)
+	needs := dependencies(g, target)
+	order := ir.NewOrder()
 	var all []*place
 	fresh := func(name string, bytes int64, at int) *place {
-		all = append(all, &place{name: name, bytes: roundUp(bytes), first: at, last: at})
+		all = append(all, &place{name: name, bytes: roundUp(bytes), first: at, last: at, ends: [ir.Streams]int{-1, -1}})
 		return all[len(all)-1]
 	}
 	type pair struct {
@@ -115,7 +132,9 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 	var pairs []pair
 	for i, n := range g.Nodes {
 		k := s.kernels[n]
-		l := &ir.Launch{Kernel: k.Name, Op: n.Op, Section: n.Section, Attrs: n.Attrs, Cost: n.Op.Cost(n)}
+		l := &ir.Launch{Kernel: k.Name, Op: n.Op, Section: n.Section, Attrs: n.Attrs, Cost: n.Op.Cost(n), Stream: s.streams[n]}
+		l.After = order.Waits(l.Stream, needs[i])
+		order.Add(l)
 		for _, v := range n.In {
 			l.In = append(l.In, buffers[v])
 		}
@@ -127,6 +146,9 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 				continue
 			}
 			at := inPlace(n, j, i, lastUse, places)
+			if at != nil && !at.over(order, i) {
+				at = nil
+			}
 			if k.Apart && !slices.ContainsFunc(k.Shares, func(s [2]int) bool { return s[0] == j }) {
 				at = nil
 			}
@@ -140,6 +162,11 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 			pairs = append(pairs, pair{b, at})
 			l.Out = append(l.Out, b)
 		}
+		for _, v := range slices.Concat(n.In, n.Out) {
+			if at := places[v]; at != nil {
+				at.touch(l.Stream, i)
+			}
+		}
 		elements := 0
 		if k.Workspace != nil {
 			elements = k.Workspace(n)
@@ -147,17 +174,43 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 		if elements > 0 {
 			name := fmt.Sprintf("%s.workspace.%d", g.Name, i)
 			b := &ir.Buffer{Name: name, Type: ir.Fixed(ir.F32, elements), Program: g.Name, First: i, Last: i}
-			pairs = append(pairs, pair{b, fresh(name, b.Bytes(), i)})
+			at := fresh(name, b.Bytes(), i)
+			at.touch(l.Stream, i)
+			pairs = append(pairs, pair{b, at})
 			l.Workspace = b
 		}
 		p.Launches = append(p.Launches, l)
 	}
-	a.assign(all, a.floor(g))
+	a.assign(all, a.floor(g), order)
 	for _, x := range pairs {
 		x.buffer.Offset = x.place.offset
 		a.plan.Buffers = append(a.plan.Buffers, x.buffer)
 	}
 	a.plan.Programs = append(a.plan.Programs, p)
+}
+
+// dependencies returns, for every node, the nodes in front of it that it needs to have ended, by index: those that define its
+// operands, and those that read what it overwrites.
+func dependencies(g *ir.Graph, target map[*ir.Value]*ir.Value) [][]int {
+	def, readers := map[*ir.Value]int{}, map[*ir.Value][]int{}
+	out := make([][]int, len(g.Nodes))
+	for i, n := range g.Nodes {
+		for _, v := range n.In {
+			if at, ok := def[v]; ok {
+				out[i] = append(out[i], at)
+			}
+		}
+		for _, v := range n.Out {
+			def[v] = i
+			out[i] = append(out[i], readers[target[v]]...)
+		}
+		for _, v := range n.In {
+			if v != nil {
+				readers[v] = append(readers[v], i)
+			}
+		}
+	}
+	return out
 }
 
 // floor returns where the activations of a program may start: above everything from outside that it touches
@@ -228,8 +281,8 @@ func inPlace(n *ir.Node, j, i int, lastUse map[*ir.Value]int, places map[*ir.Val
 }
 
 // assign gives every place an offset at or above floor: largest first, each as low as what is alive beside it
-// allows. The order is total, so the result does not depend on anything else.
-func (a *arenaBuilder) assign(all []*place, floor int64) {
+// allows. The sort is total, so the result does not depend on anything else.
+func (a *arenaBuilder) assign(all []*place, floor int64, launches *ir.Order) {
 	order := slices.Clone(all)
 	slices.SortFunc(order, func(x, y *place) int {
 		return cmp.Or(cmp.Compare(y.bytes, x.bytes), cmp.Compare(x.first, y.first), cmp.Compare(x.name, y.name))
@@ -238,7 +291,7 @@ func (a *arenaBuilder) assign(all []*place, floor int64) {
 	for _, p := range order {
 		p.offset = floor
 		for _, q := range placed {
-			if q.last < p.first || p.last < q.first || q.offset+q.bytes <= p.offset {
+			if q.over(launches, p.first) || p.over(launches, q.first) || q.offset+q.bytes <= p.offset {
 				continue
 			}
 			if q.offset >= p.offset+p.bytes {

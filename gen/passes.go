@@ -36,6 +36,7 @@ type step struct {
 	eval    *ir.Graph // forward only
 	head    *ir.Graph // logits of a few tokens
 	kernels map[*ir.Node]*kernels.Kernel
+	streams map[*ir.Node]ir.Stream // of those that are not on the compute stream
 	plan    *ir.Plan
 }
 
