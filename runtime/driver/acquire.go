@@ -6,6 +6,9 @@ import "fmt"
 // oldest that the kernels are assembled with in tests.
 const MinCUDA = 12040
 
+// MinRelease is the driver's release that serves MinCUDA.
+const MinRelease = "550"
+
 // Need is what a program asks of a machine.
 type Need struct {
 	GPUs       int
@@ -53,8 +56,8 @@ func fit(d Driver, need Need) error {
 		if release != "" {
 			release = " " + release
 		}
-		return errorf(OldDriver, "the NVIDIA driver%s serves CUDA %s and %s is the oldest that the kernels are tested with: install driver release 550 or later",
-			release, cudaName(cuda), cudaName(MinCUDA))
+		return errorf(OldDriver, "the NVIDIA driver%s serves CUDA %s and %s is the oldest that the kernels are tested with: install driver release %s or later",
+			release, cudaName(cuda), cudaName(MinCUDA), MinRelease)
 	}
 	if have := d.Devices(); have < need.GPUs {
 		if lost := d.Lost(); len(lost) > 0 {
