@@ -30,6 +30,9 @@ const (
 
 var streamNames = [Streams]string{"compute", "communication"}
 
+// String returns the stream's name.
+func (s Stream) String() string { return streamNames[s] }
+
 // Launch is one kernel call.
 type Launch struct {
 	Kernel    string // name in the kernel registry
