@@ -20,6 +20,7 @@ type Manifest struct {
 	Version          string  `json:"moegen_version"`
 	GoVersion        string  `json:"go_version"`
 	PTXAS            string  `json:"ptxas,omitempty"`
+	Driver           string  `json:"driver,omitempty"`
 	Target           string  `json:"target"`
 	DType            string  `json:"dtype"`
 	Optimizer        string  `json:"optimizer"`
@@ -60,16 +61,32 @@ func (p *Planned) worldBytes() int64 {
 	if p.Request.Target != "h100" || p.Plan.Ranks == 1 {
 		return 0
 	}
-	return gpu.WorldBytes(p.Plan.Ranks)
+	return gpu.WorldBytes
 }
 
 // Assemble makes machine code of a program's kernels, which are given as PTX. It returns the release of the assembler too.
 type Assemble func(ptx string) (cubin []byte, release string, err error)
 
-// Emit returns the module of a planned program. assemble is called once if the program has kernels in PTX; with nil they
-// remain what they are.
-func (p *Planned) Emit(version, goVersion string, assemble Assemble) (Files, error) {
-	return emit(p.Plan, p.Manifest(version, goVersion), assemble)
+// Build is what a module is made with, beside its plan. Versions are those of moegen and of the toolchain that compiles
+// the binary. Assemble is called once if the program has kernels in PTX; with nil they remain what they are.
+type Build struct {
+	Version, GoVersion string
+	Driver             string // of a program for GPUs: how it reaches them; purego where it is ""
+	Assemble           Assemble
+}
+
+// Drivers are the ways in which a program for GPUs reaches them, the default first.
+func Drivers() []string { return []string{"purego", "cgo"} }
+
+// Emit returns the module of a planned program.
+func (p *Planned) Emit(b Build) (Files, error) {
+	m := p.Manifest(b.Version, b.GoVersion)
+	if p.Plan.Target == "h100" {
+		if m.Driver = b.Driver; m.Driver == "" {
+			m.Driver = Drivers()[0]
+		}
+	}
+	return emit(p.Plan, m, b.Assemble)
 }
 
 // text is the manifest as it stands in the program: indented JSON.
@@ -90,6 +107,7 @@ func (e *emitter) programFile() []byte {
 		jen.Id("Manifest").Op(":").Qual(trainPath, "MustManifest").Call(jen.Id("manifest")),
 		jen.Id("Params").Op(":").Id("params"),
 		jen.Id("Layout").Op(":").Add(e.layout()),
+		jen.Id("Zeros").Op(":").Add(e.zeros()),
 		jen.Id("Target").Op(":").Add(e.target()),
 	)
 	f.Line()
@@ -107,7 +125,7 @@ func (e *emitter) target() *jen.Statement {
 			field("Eval", jen.Id("eval")), field("Head", jen.Id("head")))
 	}
 	if e.plan.Target == "h100" {
-		return jen.Qual(devicePath, "H100").Call(
+		return jen.Qual(devicePath, "H100").Call(jen.Qual(driverPath+"/"+e.manifest.Driver, "Open"),
 			jen.Qual(devicePath, "Code").Values(field("PTX", jen.Id("kernels")), field("Cubin", jen.Id("assembled"))), parts(devicePath))
 	}
 	return jen.Qual(trainPath, "CPU").Call(parts(hostPath))
@@ -164,20 +182,24 @@ func (e *emitter) layout() *jen.Statement {
 // params is params.go: the map of every parameter to the tensors of a checkpoint, and where it lies.
 func (e *emitter) params() []byte {
 	f := e.file()
-	places := map[string]map[ir.Role][]*ir.Buffer{}
+	grads, groups, states := map[string]*ir.Buffer{}, map[string]*ir.Buffer{}, map[string][]*ir.Buffer{}
 	for _, b := range e.plan.Buffers {
-		if b.Param == nil {
-			continue
+		switch {
+		case b.Role == ir.Gradient:
+			grads[b.Param.Name] = b
+		case b.Role == ir.State:
+			states[b.Param.Name] = append(states[b.Param.Name], b)
+		case b.Role == ir.Weight:
+			for _, member := range b.Param.Members {
+				groups[member] = b
+			}
 		}
-		if places[b.Param.Name] == nil {
-			places[b.Param.Name] = map[ir.Role][]*ir.Buffer{}
-		}
-		places[b.Param.Name][b.Role] = append(places[b.Param.Name][b.Role], b)
 	}
 	var rows []jen.Code
 	for _, b := range e.plan.Buffers {
-		if b.Role == ir.Weight {
-			rows = append(rows, param(b, places[b.Param.Name]))
+		if b.Role == ir.Weight && b.Param.Members == nil {
+			group := groups[b.Param.Name]
+			rows = append(rows, param(b, grads[b.Param.Name], group, states[group.Param.Name]))
 		}
 	}
 	f.Comment("params lists the parameters in the order of the arena.")
@@ -186,19 +208,43 @@ func (e *emitter) params() []byte {
 	return render(f)
 }
 
+// zeros lists what must be zero when a program starts: what the optimizer keeps, and what lies between the members of a group.
+func (e *emitter) zeros() *jen.Statement {
+	var spans []jen.Code
+	add := func(from, to int64) {
+		if from < to {
+			spans = append(spans, jen.Values(field("At", jen.Lit(int(from))), field("Bytes", jen.Lit(int(to-from)))))
+		}
+	}
+	inside := membersOf(e.plan.Buffers)
+	var group *ir.Buffer
+	at := int64(0) // in the group, behind its last member
+	for _, b := range e.plan.Buffers {
+		switch {
+		case b.Role == ir.State:
+			add(b.Offset, b.Offset+b.Bytes())
+		case inside[b] != nil:
+			if inside[b] == group {
+				add(at, b.Offset)
+			} else if group != nil {
+				add(at, group.Offset+group.Bytes())
+			}
+			group, at = inside[b], b.Offset+b.Bytes()
+		}
+	}
+	add(at, group.Offset+group.Bytes())
+	return jen.Index().Qual(trainPath, "Span").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, spans...)
+}
+
 // stateNames are the names in a checkpoint of what the optimizer keeps, torch's where it has them, by the first word of a
 // buffer's name.
 var stateNames = map[string]string{"low": "low_bits", "master": "master", "moment1": "exp_avg", "moment2": "exp_avg_sq"}
 
-// param is one row of the table.
-func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
+// param is one row of the table, of a member of a group whose state the optimizer keeps.
+func param(value, grad, group *ir.Buffer, kept []*ir.Buffer) *jen.Statement {
 	p := value.Param
-	grads := places[ir.Gradient]
-	if len(grads) != 1 {
-		panic(fmt.Sprintf("BUG: %s has %d gradients", p.Name, len(grads)))
-	}
 	var states []jen.Code
-	for _, b := range places[ir.State] {
+	for _, b := range kept {
 		word, _, _ := strings.Cut(b.Name, ".")
 		name, ok := stateNames[word]
 		if !ok {
@@ -231,7 +277,9 @@ func param(value *ir.Buffer, places map[ir.Role][]*ir.Buffer) *jen.Statement {
 		field("Pieces", jen.Index().Qual(checkpointPath, "Piece").Values(pieces...)),
 		field("Init", initialisation(p.Init)),
 		field("Value", array(value)),
-		field("Grad", array(grads[0])),
+		field("Grad", array(grad)),
+		field("First", jen.Lit(int((value.Offset-group.Offset)/value.Type.DType.Size()))),
+		field("Share", jen.Lit(kept[0].Type.Elements())),
 		field("State", jen.Index().Qual(checkpointPath, "State").Values(states...)),
 	)
 	return jen.Values(fields...)

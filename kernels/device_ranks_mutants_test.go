@@ -26,11 +26,20 @@ var rankMutants = []struct {
 	{"a flag is raised without releasing", "combine", "spread bf16[21 72] of 3", `st\.release\.sys`, "st.relaxed.sys", "", "race"},
 	{"a flag is raised for the own GPU", "combine", "spread bf16[21 72] of 3", `st\.release\.sys`, "st.release.gpu", "", "race"},
 	{"the flag of another rank is raised", "combine", "spread bf16[21 72] of 3", `(mul\.wide\.u32 %rd\d+), %r0, 4;`, "$1, %r1, 4;", "", "deadlock"},
-	{"the count of barriers stands still", "dispatch", "spread bf16[21 72] of 3", `(ld\.global\.u32 %r\d+, \[%rd\d+)\+32\];`, "$1+24];", "", "deadlock"},
+	{"the count of barriers stands still", "dispatch", "spread bf16[21 72] of 3", `(ld\.global\.u32 %r\d+, \[%rd\d+)\+268\];`, "$1+276];", "", "race"},
 	{"numbers of tokens do not count those before", "dispatch_plan", "spread  of 3", `and\.b32 (%r\d+), (%r\d+), %r\d+;(\s+popc)`, "mov.b32 $1, $2;$3", "", "race"},
 	{"tokens of ranks before are not counted", "dispatch_plan", "spread  of 3", `setp\.ge\.u32 (%p\d+), %before_2, %unit;`, "setp.ge.u32 $1, %before_2, 1;", "", "race"},
 	{"alone, all that is sent is sent to the own rank", "dispatch_plan", "spread  alone of 3", `selp\.u32 (%r\d+), %r\d+, (%r\d+), %p0;`, "mov.u32 $1, $2;", "", "race"},
 	{"a rank alone waits for others", "all_reduce", "bf16[37 72] of 2, alone 1", `selp\.u32 (%r\d+), %r\d+, (%r\d+), %p\d+;`, "mov.u32 $1, $2;", "", "deadlock"},
+	{"rows come from ranks of another group", "dispatch", "groups bf16[11 72] of 4", `rem\.u32 (%r\d+), (%r\d+), 2;`, "mov.u32 $1, $2;", "", "value"},
+	{"sums are taken before all have their terms", "reduce_scatter", "bf16[2048] of 4 in 2 by 2, alone -1", "", "", "first", "undefined"},
+	{"terms are overwritten that others read", "reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1", "", "", "last", "race"},
+	{"neighbours are taken for replicas", "reduce_scatter", "bf16[2048] of 4 in 2 by 2, alone -1", `div\.u32 (%r\d+), (%r\d+), 2;`, "mov.u32 $1, $2;", "", "bounds"},
+	{"a sum is left where another reads its terms", "reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1", `mul\.lo\.u32 %r9, %r1, %r4;`, "mov.u32 %r9, 0;", "", "race"},
+	{"a part is fetched before it is there", "all_gather", "bf16[9000] of 8 in 8 by 1, alone -1", "", "", "first", "undefined"},
+	{"parts are overwritten that others fetch", "all_gather", "bf16[9000] of 8 in 8 by 1, alone -1", "", "", "last", "race"},
+	{"a flag is raised before a part is seen", "all_gather", "bf16[1003] of 3 in 3 by 1, alone -1", `st\.release\.sys`, "st.relaxed.sys", "", "race"},
+	{"everybody fetches the first part", "all_gather", "bf16[1003] of 3 in 3 by 1, alone -1", `rem\.u32 (%r\d+), %r\d+, 3;`, "mov.u32 $1, 0;", "", "value"},
 }
 
 // Every planted bug is found, by the check that the table names.

@@ -18,7 +18,7 @@ import (
 // rankOps are the operations that cross between ranks. Every rank is a GPU of its own; a rank that runs alone (rehearsed) is one.
 var rankOps = []rankOp{
 	{op: "dispatch_plan", results: []deviceTolerance{exact, exact, exact, exact}, cases: eachWay(func(r rankRoute) []rankCase {
-		return []rankCase{{attrs: ir.Attrs{{Key: "experts", Value: r.experts}, {Key: "ranks", Value: r.ranks}},
+		return []rankCase{{attrs: ir.Attrs{{Key: "experts", Value: r.experts}, {Key: "ranks", Value: r.group}},
 			in: r.each(func(rank int) []operand { return []operand{r.idx[rank]} })}}
 	})},
 	{op: "dispatch", results: []deviceTolerance{exact}, cases: eachWay(func(r rankRoute) []rankCase {
@@ -48,8 +48,55 @@ var rankOps = []rankOp{
 	{op: "all_reduce", results: []deviceTolerance{{bf16Rounding, 4 * 0x1p-24, "one rounding; a chain of at most three float32 sums"}},
 		magnitude: sumTerms, cases: slices.Concat(
 			sums(2, ir.Fixed(ir.BF16, 37, 72)), sums(3, ir.Fixed(ir.BF16, 40, 24)), sums(3, ir.Fixed(ir.BF16, 7)), sums(3, ir.Fixed(ir.F32, 10)),
-			sums(2, ir.Fixed(ir.F32, 1)), sums(3, ir.Fixed(ir.F64, 1)), sums(2, ir.Fixed(ir.F64, 6)),
+			sums(2, ir.Fixed(ir.F32, 1)), sums(3, ir.Fixed(ir.F64, 1)), sums(8, ir.Fixed(ir.F64, 6)),
 		)},
+	{op: "reduce_scatter", results: []deviceTolerance{{bf16Rounding, 8 * 0x1p-24, "one rounding; a chain of at most seven float32 sums"}},
+		magnitude: sumTerms, cases: replicated()},
+	{op: "all_gather", results: []deviceTolerance{exact}, cases: replicated()},
+}
+
+// replicated are cases of arrays that replicas hold: over all ranks, and over some of them; with a short last part and an empty one.
+func replicated() (out []rankCase) {
+	for _, c := range []struct {
+		ranks int
+		of    ir.Replicas
+		typ   ir.Type
+	}{
+		{2, ir.Replicas{Parts: 2, Stride: 1}, ir.Fixed(ir.BF16, 5000)},
+		{3, ir.Replicas{Parts: 3, Stride: 1}, ir.Fixed(ir.BF16, 1003)},
+		{4, ir.Replicas{Parts: 2, Stride: 2}, ir.Fixed(ir.BF16, 2048)},
+		{4, ir.Replicas{Parts: 4, Stride: 1}, ir.Fixed(ir.F32, 300)},
+		{8, ir.Replicas{Parts: 8, Stride: 1}, ir.Fixed(ir.BF16, 9000)},
+		{8, ir.Replicas{Parts: 2, Stride: 4}, ir.Fixed(ir.F64, 300)},
+		{12, ir.Replicas{Parts: 12, Stride: 1}, ir.Fixed(ir.BF16, 1600)},
+	} {
+		for _, alone := range []int{-1, c.ranks / 2} {
+			r := rankCase{name: fmt.Sprintf("%s of %d in %d by %d, alone %d", c.typ, c.ranks, c.of.Parts, c.of.Stride, alone), attrs: c.of.Attrs(), alone: alone}
+			for rank := range c.ranks {
+				r.in = append(r.in, []operand{normals(uint64(100+rank), 1, c.typ)})
+			}
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// aloneWith is what a rank computes alone of an array of replicas: its other parts are read in the others' stead, and all are numbers.
+func (c rankCase) aloneWith(n *ir.Node) *ir.Tensor {
+	of := ir.Replicas{Parts: n.Attrs.Int("parts"), Stride: n.Attrs.Int("stride")}
+	x := c.in[c.alone][0]
+	y := &ir.Tensor{Type: x.typ, Data: slices.Clone(x.data)}
+	if n.Op.Name == "reduce_scatter" {
+		first, end := of.Own(of.Number(c.alone), len(y.Data))
+		for i := range y.Data {
+			if i >= first && i < end {
+				y.Data[i] *= float64(of.Parts)
+			} else {
+				y.Data[i] = math.NaN()
+			}
+		}
+	}
+	return y
 }
 
 // combineError is the error of a sum over ranks, in its terms.
@@ -78,16 +125,18 @@ func (c rankCase) rank(r int) deviceCase { return deviceCase{c.name, c.attrs, c.
 // rankRoute is what a dispatch_plan makes of choices.
 type rankRoute struct {
 	name                                      string
-	ranks, tokens, topK, experts              int
+	ranks                                     int // in all
+	group                                     int // that share the experts
+	tokens, topK, experts                     int
 	idx, received, source, position, idxLocal []operand // of each rank
 }
 
-func newRankRoute(name string, ranks, tokens, topK, experts int, choose func(rank, t, j int) int) rankRoute {
-	r := rankRoute{name: name, ranks: ranks, tokens: tokens, topK: topK, experts: experts}
+func newRankRoute(name string, ranks, group, tokens, topK, experts int, choose func(rank, t, j int) int) rankRoute {
+	r := rankRoute{name: name, ranks: ranks, group: group, tokens: tokens, topK: topK, experts: experts}
 	op, _ := ir.LookupOp("dispatch_plan")
 	b := ir.NewBuilder("route")
 	idx := b.Outside("idx", ir.Input, ir.Fixed(ir.I32, tokens, topK))
-	b.Op(op, "plan", ir.Attrs{{Key: "experts", Value: experts}, {Key: "ranks", Value: ranks}}, idx)
+	b.Op(op, "plan", ir.Attrs{{Key: "experts", Value: experts}, {Key: "ranks", Value: group}}, idx)
 	n := b.Graph.Nodes[0]
 	var in, out [][]*ir.Tensor
 	for rank := range ranks {
@@ -109,12 +158,15 @@ func newRankRoute(name string, ranks, tokens, topK, experts int, choose func(ran
 	return r
 }
 
-// rankRoutes returns routes: spread; everything to one rank, so that others receive nothing; several units of tokens with many choices.
+// rankRoutes returns routes: spread; everything to one rank, so that others receive nothing; several units of tokens with many choices;
+// two groups of two; eight ranks, all of whose tokens go to one expert.
 func rankRoutes() []rankRoute {
 	return []rankRoute{
-		newRankRoute("spread", 3, 21, 2, 6, func(rank, t, j int) int { return (t*t + rank + j*(1+t%3)) % 6 }),
-		newRankRoute("all to rank 1", 2, 13, 3, 8, func(rank, t, j int) int { return 4 + (t+j)%4 }),
-		newRankRoute("many", 2, 300, 4, 16, func(rank, t, j int) int { return (t*(5+rank) + 3*j) % 16 }),
+		newRankRoute("spread", 3, 3, 21, 2, 6, func(rank, t, j int) int { return (t*t + rank + j*(1+t%3)) % 6 }),
+		newRankRoute("all to rank 1", 2, 2, 13, 3, 8, func(rank, t, j int) int { return 4 + (t+j)%4 }),
+		newRankRoute("many", 2, 2, 300, 4, 16, func(rank, t, j int) int { return (t*(5+rank) + 3*j) % 16 }),
+		newRankRoute("groups", 4, 2, 11, 2, 6, func(rank, t, j int) int { return (t*t + rank*rank + j*(1+t%3)) % 6 }),
+		newRankRoute("one expert", 8, 8, 5, 1, 8, func(rank, t, j int) int { return 3 }),
 	}
 }
 
@@ -161,10 +213,10 @@ func eachWay(cases func(r rankRoute) []rankCase) (out []rankCase) {
 // as if from rank d. It is the route to rank 0 where every rank d has the same tokens, and of their choices those of rank d's
 // experts are of rank 0's, which stand for them, and the others are not.
 func (r rankRoute) tied() rankRoute {
-	local := r.experts / r.ranks
-	to := newRankRoute(r.name, r.ranks, r.tokens, r.topK, r.experts, func(rank, t, j int) int {
+	local := r.experts / r.group
+	to := newRankRoute(r.name, r.ranks, r.group, r.tokens, r.topK, r.experts, func(rank, t, j int) int {
 		e := int(r.idx[0].data[t*r.topK+j])
-		if e/local == rank {
+		if e/local == rank%r.group {
 			return e % local
 		}
 		return local
@@ -172,7 +224,7 @@ func (r rankRoute) tied() rankRoute {
 	out := r
 	out.idx, out.received, out.source, out.position, out.idxLocal = nil, nil, nil, nil, nil
 	position := fill(r.position[0].typ, r.tokens, func(i int) float64 {
-		return to.position[i%r.ranks].data[i/r.ranks*r.ranks]
+		return to.position[i%r.group].data[i/r.group*r.group]
 	})
 	for range r.ranks {
 		out.idx, out.received, out.source = append(out.idx, r.idx[0]), append(out.received, to.received[0]), append(out.source, to.source[0])
@@ -240,6 +292,8 @@ func (o rankOp) items(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int
 		for r := range want {
 			want[r] = []*ir.Tensor{tensor(tied.received[r]), tensor(tied.source[r]), tensor(tied.position[r]), tensor(tied.idxLocal[r])}
 		}
+	} else if (n.Op.Name == "reduce_scatter" || n.Op.Name == "all_gather") && c.alone >= 0 {
+		want[c.alone] = []*ir.Tensor{c.aloneWith(n)}
 	} else {
 		n.Op.EvalRanks(n, in, want)
 	}
@@ -274,7 +328,7 @@ func tensor(o operand) *ir.Tensor {
 // rankRouteOf is the route of a rank alone.
 func rankRouteOf(c rankCase, n *ir.Node) rankRoute {
 	t := c.in[0][0].typ
-	r := newRankRoute("", n.Attrs.Int("ranks"), t.Dim(0), t.Dim(1), n.Attrs.Int("experts"), func(rank, token, j int) int {
+	r := newRankRoute("", len(c.in), n.Attrs.Int("ranks"), t.Dim(0), t.Dim(1), n.Attrs.Int("experts"), func(rank, token, j int) int {
 		return int(c.in[0][0].data[token*t.Dim(1)+j])
 	})
 	return r.tied()
@@ -301,12 +355,12 @@ func inTheMiddle(of gpu.Case, n *ir.Node, shared [][2]int) gpu.Case {
 	if !n.Out[0].Type.Shape[0].Bounded { // all of it is written
 		of.Launches = append(of.Launches, copying("after", y, after))
 	}
-	if !same {
-		of.Launches = append(of.Launches, copying(x, "made", made))
-	}
+	of.Launches = append(of.Launches, copying(x, "made", made))
 	of.Outputs = slices.Clone(of.Outputs)
 	for i, o := range of.Outputs {
-		if o.Buffer == x && !same {
+		if o.Buffer == x && same {
+			of.Outputs[i].Buffer = "after"
+		} else if o.Buffer == x {
 			of.Outputs[i].Want = func(i int) (float64, float64, bool) { return made.At(i), 0, !math.IsNaN(made.At(i)) }
 			of.Outputs[i].Open = true
 		}
@@ -329,22 +383,23 @@ func inTheMiddle(of gpu.Case, n *ir.Node, shared [][2]int) gpu.Case {
 
 // inWorld gives a case what the rank knows of all, and what it must know in the end: every rank passed two barriers.
 func (c rankCase) inWorld(of gpu.Case, rank int) gpu.Case {
-	ranks, alone := len(c.in), c.alone >= 0
-	header := 2 * ranks // words of addresses, which do not matter to a rank alone as long as they are equal
-	of.Buffers = append(of.Buffers, gpu.Buffer{Name: gpu.World, Elem: ptx.S32, Len: header + 4 + ranks, At: func(i int) float64 {
+	const header, flags = 2 * gpu.MostRanks, gpu.WorldBytes/4 - gpu.MostRanks // in words
+	of.Buffers = append(of.Buffers, gpu.Buffer{Name: gpu.World, Elem: ptx.S32, Len: gpu.WorldBytes / 4, At: func(i int) float64 {
 		switch {
 		case i == header:
 			return float64(rank)
-		case i == header+1 && alone:
+		case i == header+1:
+			return float64(len(c.in))
+		case i == header+2 && c.alone >= 0:
 			return 1
-		case i == header+2 || i >= header+4:
+		case i == header+3 || i >= flags:
 			return float64(c.passed)
 		}
-		return 0
+		return 0 // addresses do not matter to a rank alone as long as they are equal
 	}})
 	of.Outputs = append(of.Outputs, gpu.Output{Buffer: gpu.World, Why: exact.why, Open: true, Want: func(i int) (float64, float64, bool) {
-		said := i == header+2 || i >= header+4 && (!alone || i == header+4+rank)
-		return float64(c.passed + 2), 0, said
+		told := i >= flags && i < flags+len(c.in) && (c.alone < 0 || i == flags+rank)
+		return float64(c.passed + 2), 0, i == header+3 || told
 	}})
 	return of
 }
@@ -384,14 +439,14 @@ func TestDeviceRanks(t *testing.T) {
 // local.
 func TestAloneIsTied(t *testing.T) {
 	for _, r := range rankRoutes() {
-		alone, local := r.tied(), r.experts/r.ranks
+		alone, local := r.tied(), r.experts/r.group
 		for token := range r.tokens {
 			count := make([]int, local)
 			for j := range r.topK {
 				count[int(r.idx[0].data[token*r.topK+j])%local]++
 			}
-			for d := range r.ranks {
-				at := int(alone.position[0].data[token*r.ranks+d])
+			for d := range r.group {
+				at := int(alone.position[0].data[token*r.group+d])
 				if at < 0 {
 					continue
 				}

@@ -18,7 +18,8 @@ import (
 //	split    weight in two halves of a float32, moments in bf16, rounded stochastically   10 and 8
 //	master   weight, exact weight and moments, the latter three in float32                14 and 14
 //
-// Every byte moves once; memory decides. A thread has a few times eight weights, 16 bytes of each array in bf16.
+// Every byte moves once; memory decides. A thread has a few times eight weights, 16 bytes of each array in bf16. Where replicas share
+// the weights, a rank updates its own part of them; moments and what else is kept exist for that part alone.
 
 const (
 	adamWThreads = 256 // of a block
@@ -43,11 +44,13 @@ type adamWArray struct {
 	name    string
 	form    adamWForm
 	written bool
+	kept    bool // for the own part alone
 }
 
 // AdamWDesc is what is asked. The number of weights is an argument, but for its rest modulo 8.
 type AdamWDesc struct {
 	Profile string // bf16, split, master
+	Of      ir.Replicas
 	Rest    int
 }
 
@@ -55,19 +58,25 @@ type AdamWDesc struct {
 func (d AdamWDesc) arrays() []adamWArray {
 	switch d.Profile {
 	case "bf16":
-		return []adamWArray{{"w", nearest, true}, {"grad", nearest, false}, {"m", nearest, true}, {"v", nearest, true}}
+		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, false}, {"m", nearest, true, true}, {"v", nearest, true, true}}
 	case "split":
-		return []adamWArray{{"w", upper, true}, {"grad", nearest, false}, {"low", lower, true}, {"m", upper, true}, {"v", upper, true}}
+		return []adamWArray{{"w", upper, true, false}, {"grad", nearest, false, false}, {"low", lower, true, true}, {"m", upper, true, true}, {"v", upper, true, true}}
 	case "master":
-		return []adamWArray{{"w", nearest, true}, {"grad", nearest, false}, {"exact", whole, true}, {"m", whole, true}, {"v", whole, true}}
+		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, false}, {"exact", whole, true, true}, {"m", whole, true, true}, {"v", whole, true, true}}
 	}
 	panic("BUG: no profile " + d.Profile)
 }
 
-func (d AdamWDesc) name() string { return fmt.Sprintf("adamw_%s_n%d", d.Profile, d.Rest) }
+func (d AdamWDesc) name() string {
+	name := fmt.Sprintf("adamw_%s_n%d", d.Profile, d.Rest)
+	if d.Of.Parts > 1 {
+		name += fmt.Sprintf("_p%d_s%d", d.Of.Parts, d.Of.Stride)
+	}
+	return name
+}
 
-// emit writes the kernel: parameters are the arrays, the clip factor, the step record, the number of weights and, for split,
-// the number of the parameter's random bits.
+// emit writes the kernel: parameters are the arrays, the clip factor, the step record, the number of weights, where there are several
+// parts of them how many are a share, and, for split, the number of the array's random bits.
 func (d AdamWDesc) emit(m *ptx.Module) {
 	k := m.Kernel(d.name(), adamWThreads)
 	a := &adamW{k: k, AdamWDesc: d}
@@ -76,11 +85,23 @@ func (d AdamWDesc) emit(m *ptx.Module) {
 		bases = append(bases, k.ParamPtr(array.name))
 	}
 	clip, record, count := k.ParamPtr("scale"), k.ParamPtr("record"), k.ParamU64("count")
-	var stream ptx.Reg
+	var share, stream ptx.Reg
+	if d.Of.Parts > 1 {
+		share = k.ParamU64("share")
+	}
 	if d.Profile == "split" {
 		stream = k.ParamU32("stream")
 	}
 	k.WaitPrerequisites()
+	if d.Of.Parts > 1 {
+		var first ptx.Reg
+		first, count = ownPart(k, d.Of, recordNumber(k, record, ir.RecordRank), share, count)
+		for i, array := range d.arrays() {
+			if !array.kept {
+				bases[i] = k.Add(bases[i], k.Shl(first, log2(array.form.elem().Bytes())))
+			}
+		}
+	}
 	a.constants(clip, record)
 	switch d.Profile {
 	case "split":
@@ -94,6 +115,17 @@ func (d AdamWDesc) emit(m *ptx.Module) {
 	}
 	k.LaunchDependents()
 	k.Exit()
+}
+
+// ownPart is where a rank's part of count elements begins and how many it has, both in 64 bits.
+func ownPart(k *ptx.Kernel, of ir.Replicas, rank, share, count ptx.Reg) (first, own ptx.Reg) {
+	first = k.Min(k.Mul(k.Convert(ptx.U64, replicaNumber(k, rank, of)), share), count)
+	return first, k.Min(k.Sub(count, first), share)
+}
+
+// recordNumber is a whole number of the step record.
+func recordNumber(k *ptx.Kernel, record ptx.Reg, i int) ptx.Reg {
+	return k.Convert(ptx.U32, k.Ld(fixed, ptx.F32, record.At(4*i)))
 }
 
 // adamW holds what is the same for all weights.
@@ -122,10 +154,10 @@ func (a *adamW) constants(clip, record ptx.Reg) {
 
 // random prepares the random bits; see the operation adamw_split.
 func (a *adamW) random(record, stream ptx.Reg) {
-	k := a.k
-	number := func(i int) ptx.Reg { return k.Convert(ptx.U32, k.Ld(fixed, ptx.F32, record.At(4*i))) }
-	own := a.hash(k.Add(stream, number(ir.RecordRank)))
-	a.key = a.hash(k.Add(a.hash(k.Add(own, number(ir.RecordSeed))), number(ir.RecordStep)))
+	a.key = stream
+	for _, i := range []int{ir.RecordRank, ir.RecordSeed, ir.RecordStep} {
+		a.key = a.hash(a.k.Add(a.key, recordNumber(a.k, record, i)))
+	}
 }
 
 // hash is a bijection whose result depends evenly on every bit (Wellons, "Prospecting for Hash Functions", 2018: lowbias32).
@@ -312,7 +344,7 @@ func (a *adamW) step(w, grad, m, v ptx.Reg) (w1, m1, v1 ptx.Reg) {
 // AdamWFloor is what the update of n weights moves: every array is read, but for a weight that is made of an exact one.
 func AdamWFloor(d AdamWDesc, n int) (f Floor) {
 	for _, a := range d.arrays() {
-		bytes := int64(a.form.elem().Bytes()) * int64(n)
+		bytes := int64(a.form.elem().Bytes()) * int64(ir.Share(n, d.Of.Parts))
 		if d.Profile != "master" || a.name != "w" {
 			f.Bytes += bytes
 		}
@@ -326,11 +358,15 @@ func AdamWFloor(d AdamWDesc, n int) (f Floor) {
 // adamWStep is the update of n weights; arrays names their buffers.
 func adamWStep(d AdamWDesc, n int, arrays []string, scale, record string, stream uint32) Step {
 	d.Rest = n % 8
-	l := Launch{Entry: d.name(), Grid: ceil(n, 8*adamWThreads*adamWEights), Dependent: true, Floor: AdamWFloor(d, n)}
+	share := ir.Share(n, d.Of.Parts)
+	l := Launch{Entry: d.name(), Grid: ceil(share, 8*adamWThreads*adamWEights), Dependent: true, Floor: AdamWFloor(d, n)}
 	for _, name := range arrays {
 		l.Args = append(l.Args, Place(name))
 	}
 	l.Args = append(l.Args, Place(scale), Place(record), U64(n))
+	if d.Of.Parts > 1 {
+		l.Args = append(l.Args, U64(share))
+	}
 	if d.Profile == "split" {
 		l.Args = append(l.Args, Arg{Type: ptx.U32, Bits: uint64(stream), Differs: "stream"})
 	}
@@ -342,9 +378,9 @@ func adamWBy(op, profile string, shares [][2]int) *Kernel {
 	n := len(AdamWDesc{Profile: profile}.arrays())
 	return &Kernel{
 		Name: "adamw", Op: op, Shares: shares,
-		Covers: func(n *ir.Node) bool { return bfloat(n.In[:2]...) && n.Attrs.Int("parts") == 1 },
+		Covers: func(n *ir.Node) bool { return bfloat(n.In[:2]...) },
 		Steps: func(l *ir.Launch) []Step {
-			d, stream := AdamWDesc{Profile: profile}, 0
+			d, stream := AdamWDesc{Profile: profile, Of: replicasOf(l.Attrs)}, 0
 			if profile == "split" {
 				stream = l.Attrs.Int("stream")
 			}

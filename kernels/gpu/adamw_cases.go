@@ -11,16 +11,21 @@ import (
 
 var adamWFamily = Family{Name: "adamw", Cases: func() (cases []Case) {
 	for _, profile := range []string{"bf16", "split", "master"} {
-		d := AdamWDesc{Profile: profile}
+		d := AdamWDesc{Profile: profile, Of: ir.Replicas{Parts: 1, Stride: 1}}
 		cases = append(cases, adamWCase(d, 2501, 3), adamWCase(d, 5, 3), adamWCase(d, 8192, 3), large(adamWCase(d, 1<<28, 3)))
 	}
-	return append(cases, adamWCase(AdamWDesc{Profile: "split"}, 1003, 3), adamWCase(AdamWDesc{Profile: "master"}, 1003, 1))
+	last, middle := ir.Replicas{Parts: 4, Stride: 2}, ir.Replicas{Parts: 3, Stride: 4} // of which rank 6 is numbers 3 and 1
+	return append(cases, adamWCase(AdamWDesc{Profile: "split", Of: last}, 1003, 3), adamWCase(AdamWDesc{Profile: "split", Of: middle}, 1003, 3),
+		adamWCase(AdamWDesc{Profile: "master", Of: last}, 1003, 1), adamWCase(AdamWDesc{Profile: "bf16", Of: middle}, 6007, 3))
 }}
+
+// adamWRank is the rank whose part is updated.
+const adamWRank = 6
 
 // adamWRecord is a step record; but for the moments' rates every number of it must be rounded.
 var adamWRecord = map[int]float64{
 	ir.RecordLR: 1e-3, ir.RecordBeta1: 0.875, ir.RecordGain1: 0.125, ir.RecordBeta2: 0.96875, ir.RecordGain2: 0.03125,
-	ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.1, ir.RecordBias1: 0.3, ir.RecordBias2: 0.07, ir.RecordSeed: 12345, ir.RecordRank: 3,
+	ir.RecordEps: 0x1p-20, ir.RecordDecay: 0.1, ir.RecordBias1: 0.3, ir.RecordBias2: 0.07, ir.RecordSeed: 12345, ir.RecordRank: adamWRank,
 }
 
 // adamWCase is a step of n weights, of which the operation's own Eval says what becomes of each.
@@ -51,11 +56,16 @@ func adamWCase(d AdamWDesc, n, step int) Case {
 	var names []string
 	for _, a := range d.arrays() {
 		names = append(names, a.name)
-		c.Buffers = append(c.Buffers, Buffer{a.name, a.form.elem(), n, fill[a.name]})
+		b := Buffer{a.name, a.form.elem(), n, fill[a.name]}
+		if a.kept {
+			b.Len = ir.Share(n, d.Of.Parts)
+		}
+		c.Buffers = append(c.Buffers, b)
 	}
 	s := adamWStep(d, n, names, "scale", "record", stream)
 	c.Launches = []Launch{s.Launch}
-	solve := d.truth(names, fill, field, float64(float32(clip)), stream, n)
+	solve := d.truth(fill, field, float64(float32(clip)), stream, n)
+	first, end := d.Of.Own(d.Of.Number(adamWRank), n)
 	result := 0
 	for _, a := range d.arrays() {
 		if !a.written {
@@ -66,27 +76,41 @@ func adamWCase(d AdamWDesc, n, step int) Case {
 			o.Rel, o.Acc, o.Why = bf16Rel, 0x1p-20, "a rounding to bf16 (2^-8) of a few operations in float32 (2^-24 each)"
 		}
 		r := result
-		o.Want = func(i int) (float64, float64, bool) { return solve(i)[r], 4, true }
+		o.Want = func(i int) (float64, float64, bool) {
+			at := i
+			if !a.kept {
+				at -= first
+			}
+			if at < 0 || at >= end-first {
+				return 0, 0, false
+			}
+			return solve(at)[r], 4, true
+		}
 		c.Outputs = append(c.Outputs, o)
 		result++
 	}
 	return c
 }
 
-// truth returns what becomes of a weight, by the operation's Eval on it alone.
-func (d AdamWDesc) truth(names []string, fill map[string]func(i int) float64, field func(i int) float64, clip float64, stream, n int) func(i int) []float64 {
+// truth returns what becomes of a weight of the own part, by the operation's Eval on it alone.
+func (d AdamWDesc) truth(fill map[string]func(i int) float64, field func(i int) float64, clip float64, stream, n int) func(i int) []float64 {
 	op, ok := ir.LookupOp(map[string]string{"bf16": "adamw", "split": "adamw_split", "master": "adamw_master"}[d.Profile])
 	if !ok {
 		panic("BUG: no operation for profile " + d.Profile)
 	}
 	attrs := ir.Replicas{Parts: 1, Stride: 1}.Attrs()
+	first, _ := d.Of.Own(d.Of.Number(adamWRank), n)
 	return rowCache(func(i int) []float64 {
 		tensor := func(values ...float64) *ir.Tensor {
 			return &ir.Tensor{Type: ir.Fixed(ir.F32, len(values)), Data: values}
 		}
 		var in, out []*ir.Tensor
-		for _, name := range names {
-			in = append(in, tensor(fill[name](i)))
+		for _, a := range d.arrays() {
+			at := i
+			if !a.kept {
+				at += first
+			}
+			in = append(in, tensor(fill[a.name](at)))
 		}
 		record := make([]float64, ir.RecordLen)
 		for j := range record {

@@ -7,7 +7,7 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// What the ranks that received a token made of it comes back together:
+// What the ranks of the own group that received a token made of it comes back together:
 //
 //	y[t] = bf16((residual[t] +) bf16(Σ_{d: position[t,d] ≥ 0} x[position[t,d]] of rank d))
 //
@@ -19,7 +19,7 @@ import (
 type CombineDesc struct {
 	Elem     ptx.Type // BF16 or F32
 	Cols     int
-	Ranks    int
+	Ranks    int // of a group
 	Residual bool
 }
 
@@ -27,9 +27,6 @@ type CombineDesc struct {
 func (d CombineDesc) Name() string {
 	return fmt.Sprintf("combine_%s_d%d_r%d%s", d.Elem, d.Cols, d.Ranks, mark(d.Residual, "_r"))
 }
-
-// combineBatch is how many ranks' rows a thread loads at once.
-const combineBatch = 8
 
 // CombineFloor is what so many tokens with so many rows move.
 func CombineFloor(d CombineDesc, tokens, rows int) Floor {
@@ -44,6 +41,7 @@ func CombineFloor(d CombineDesc, tokens, rows int) Floor {
 // y may be the residual.
 func EmitCombine(m *ptx.Module, d CombineDesc) {
 	k := m.Kernel(d.Name(), peerThreads)
+	k.NoSpills()
 	p := pieceOf(d.Elem, d.Cols)
 	at, x, position := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamPtr("position")
 	var residual ptx.Reg
@@ -52,7 +50,7 @@ func EmitCombine(m *ptx.Module, d CombineDesc) {
 	}
 	y, tokens := k.ParamPtr("y"), k.ParamU32("tokens")
 	k.WaitPrerequisites()
-	w := readWorld(k, at, d.Ranks)
+	group := readWorld(k, at).group(d.Ranks)
 	rowBytes := d.Cols * d.Elem.Bytes()
 	eachPart(k, tokens, d.Cols/p.n, func(token ptx.Reg, cols, inside []ptx.Reg) {
 		list, row := k.Add(position, k.MulWide(token, 4*d.Ranks)), k.MulWide(token, rowBytes)
@@ -60,7 +58,7 @@ func EmitCombine(m *ptx.Module, d CombineDesc) {
 		for r := range d.Ranks {
 			place := k.Ld(fixed, ptx.S32, list.At(4*r))
 			has = append(has, k.Ge(place, 0))
-			from = append(from, k.Add(w.peer(r, x), k.MulWide(place, rowBytes).As(ptx.U64)))
+			from = append(from, k.Add(group.peer(r, x), k.MulWide(place, rowBytes).As(ptx.U64)))
 		}
 		for i, col := range cols {
 			offset := k.MulWide(col, p.bytes())
@@ -73,9 +71,9 @@ func EmitCombine(m *ptx.Module, d CombineDesc) {
 			for j := range sum {
 				sum[j] = k.Const(ptx.F32, 0)
 			}
-			for first := 0; first < d.Ranks; first += combineBatch {
+			for first := 0; first < d.Ranks; first += peerPieces {
 				var rows [][]ptx.Reg
-				for r := first; r < min(first+combineBatch, d.Ranks); r++ {
+				for r := first; r < min(first+peerPieces, d.Ranks); r++ {
 					rows = append(rows, p.loadIf(k, k.And(has[r], inside[i]), theirs, k.Add(from[r], offset).At(0)))
 				}
 				for _, v := range rows {
@@ -115,6 +113,6 @@ var combine = &Kernel{
 	Steps: func(l *ir.Launch) []Step {
 		y, position := l.Out[0].Type, l.In[1].Type
 		d := CombineDesc{Elem: elemOf[y.DType], Cols: y.Dim(1), Ranks: ranksOf(position), Residual: l.In[4] != nil}
-		return exchange(d.Ranks, d.step(y.Dim(0), In(0), In(1), In(4), Out(0)))
+		return exchange(d.step(y.Dim(0), In(0), In(1), In(4), Out(0)))
 	},
 }

@@ -7,7 +7,7 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// Rows of tokens, fetched from the ranks that have them:
+// Rows of tokens, fetched from the ranks of the own group that have them:
 //
 //	y[i] = x[source[i] mod Tokens] of rank source[i] / Tokens     i < received
 //
@@ -18,7 +18,7 @@ type DispatchDesc struct {
 	Elem   ptx.Type // BF16 or F32
 	Cols   int
 	Tokens int // of a rank
-	Ranks  int
+	Ranks  int // of a group
 }
 
 // Name is the kernel's entry; there is one a Desc.
@@ -37,12 +37,12 @@ func EmitDispatch(m *ptx.Module, d DispatchDesc) {
 	p := pieceOf(d.Elem, d.Cols)
 	at, x, source, received, y := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamPtr("source"), k.ParamPtr("received"), k.ParamPtr("y")
 	k.WaitPrerequisites()
-	w := readWorld(k, at, d.Ranks)
+	group := readWorld(k, at).group(d.Ranks)
 	eachPart(k, k.Ld(fixed, ptx.U32, received.At(0)), d.Cols/p.n, func(row ptx.Reg, cols, inside []ptx.Reg) {
 		number := k.Ld(fixed, ptx.U32, k.Add(source, k.MulWide(row, 4)).At(0))
 		rank := k.Div(number, d.Tokens)
 		token := k.Sub(number, k.Mul(rank, d.Tokens))
-		from := k.Add(w.peer(rank, x), k.MulWide(token, d.Cols*d.Elem.Bytes()))
+		from := k.Add(group.peer(rank, x), k.MulWide(token, d.Cols*d.Elem.Bytes()))
 		to := k.Add(y, k.MulWide(row, d.Cols*d.Elem.Bytes()))
 		var pieces [][]ptx.Reg
 		for i, col := range cols {
@@ -78,6 +78,6 @@ var dispatch = &Kernel{
 	Steps: func(l *ir.Launch) []Step {
 		x, position := l.In[0].Type, l.In[3].Type
 		d := DispatchDesc{Elem: elemOf[x.DType], Cols: x.Dim(1), Tokens: x.Dim(0), Ranks: ranksOf(position)}
-		return exchange(d.Ranks, d.step(In(0), In(1), In(2), Out(0)))
+		return exchange(d.step(In(0), In(1), In(2), Out(0)))
 	},
 }

@@ -7,8 +7,8 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// Who sends which tokens where. Every rank reads the choices of experts of all ranks, idx [T,K], and works out its part: there is
-// no other message. Expert e lives on rank e/L, L = Experts/Ranks.
+// Who sends which tokens where. Every rank reads the choices of experts of all ranks of its group, idx [T,K], and works out its
+// part: there is no other message. Ranks are counted within the group; expert e lives on rank e/L, L = Experts/Ranks.
 //
 // Tokens come in units of one rank's planBlock neighbours, in the order of ranks, then tokens. A first launch counts in
 // every unit the tokens that go to each rank; a second adds up the counts of the units in front and numbers a unit's tokens, so that
@@ -26,7 +26,7 @@ import (
 // PlanDesc is what is asked.
 type PlanDesc struct {
 	Tokens, TopK   int // of a rank
-	Experts, Ranks int // in all
+	Experts, Ranks int // of a group
 }
 
 const (
@@ -62,14 +62,14 @@ type planUnit struct {
 }
 
 // each deals the units to the blocks of the grid. All threads of a block take part in all that a unit does.
-func (d PlanDesc) each(k *ptx.Kernel, w *world, idx ptx.Reg, body func(u *planUnit)) {
+func (d PlanDesc) each(k *ptx.Kernel, group *set, idx ptx.Reg, body func(u *planUnit)) {
 	tid, p := k.Read(ptx.TidX), d.choices()
 	k.For("unit", k.Read(ptx.CtaIDX), d.units(), k.Read(ptx.NCtaIDX), func(number ptx.Reg) {
 		u := &planUnit{PlanDesc: d, k: k, number: number, tid: tid}
 		u.rank = k.Div(number, d.blocks())
 		u.token = k.Mad(k.Sub(number, k.Mul(u.rank, d.blocks())), planBlock, tid)
 		u.there = k.Lt(u.token, d.Tokens)
-		row := k.Add(w.peer(u.rank, idx), k.MulWide(u.token, 4*d.TopK))
+		row := k.Add(group.peer(u.rank, idx), k.MulWide(u.token, 4*d.TopK))
 		u.to = k.Var(ptx.U32, "to", 0)
 		for j := 0; j < d.TopK; j += p.n {
 			for _, e := range p.loadIf(k, u.there, theirs, row.At(4*j)) {
@@ -95,7 +95,7 @@ func (d PlanDesc) emitCount(m *ptx.Module) {
 	at, idx, counts := k.ParamPtr("world"), k.ParamPtr("idx"), k.ParamPtr("counts")
 	shared := k.SharedBytes(4*planWarps*d.Ranks, 16)
 	k.WaitPrerequisites()
-	d.each(k, readWorld(k, at, d.Ranks), idx, func(u *planUnit) {
+	d.each(k, readWorld(k, at).group(d.Ranks), idx, func(u *planUnit) {
 		u.countWarps(shared)
 		k.Sync()
 		k.If(k.Lt(u.tid, d.Ranks), func() {
@@ -135,20 +135,20 @@ func (d PlanDesc) emitPlace(m *ptx.Module) {
 	shared := k.SharedBytes(4*planWarps*d.Ranks, 16)
 	before := k.SharedBytes(4*(d.Ranks+1), 16)
 	k.WaitPrerequisites()
-	w := readWorld(k, at, d.Ranks)
-	alone := w.rehearsed()
+	group := readWorld(k, at).group(d.Ranks)
+	alone := group.rehearsed()
 	tid := k.Read(ptx.TidX)
 	k.Comment("all that come")
 	k.If(k.Lt(tid, 32), func() {
 		d.sumUnits(k, counts, d.units(), before.At(4*d.Ranks), func(unit ptx.Reg) ptx.Reg {
-			return k.Select(alone, k.Div(unit, d.blocks()), w.rank)
+			return k.Select(alone, k.Div(unit, d.blocks()), group.number)
 		})
 	})
 	k.Sync()
 	total := k.Ld(ptx.Shared, ptx.U32, before.At(4*d.Ranks))
 	k.When(k.And(k.Eq(tid, 0), k.Eq(k.Read(ptx.CtaIDX), 0))).St(ptx.Global, received.At(0), total)
 	p := d.choices()
-	d.each(k, w, idx, func(u *planUnit) {
+	d.each(k, group, idx, func(u *planUnit) {
 		k.Comment("a warp for each rank adds up what units in front send there")
 		k.For("rank", k.Shr(tid, 5), d.Ranks, planWarps, func(r ptx.Reg) {
 			d.sumUnits(k, counts, u.number, k.Add(k.Lea(before), k.Shl(r, 2)).At(0), func(unit ptx.Reg) ptx.Reg {
@@ -169,7 +169,7 @@ func (d PlanDesc) emitPlace(m *ptx.Module) {
 		k.Sync()
 		lower := k.Sub(k.Shl(k.Const(ptx.U32, 1), k.And(tid, 31)), 1)
 		firsts := k.Add(k.Lea(shared), k.Shl(k.Shr(tid, 5), 2))
-		target := k.Select(alone, u.rank, w.rank)
+		target := k.Select(alone, u.rank, group.number)
 		here := k.And(u.there, k.Eq(u.rank, target))
 		k.Comment("places on all ranks: of its tokens each rank notes its own, alone those that it stands for")
 		mine := k.Var(ptx.U32, "mine", 0)
@@ -248,6 +248,6 @@ var dispatchPlan = &Kernel{
 	},
 	Steps: func(l *ir.Launch) []Step {
 		d := planDesc(l.In[0].Type, l.Attrs)
-		return exchange(d.Ranks, d.steps(In(0), Out(0), Out(1), Out(2), Out(3), Work)...)
+		return exchange(d.steps(In(0), Out(0), Out(1), Out(2), Out(3), Work)...)
 	},
 }

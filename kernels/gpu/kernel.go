@@ -53,20 +53,26 @@ func Out(i int) string { return fmt.Sprintf(OutFormat, i) }
 const Work = "work"
 
 // World names what a rank knows of all ranks. It lies in device memory, in the place behind the arena, the same on every rank,
-// and is zero past the header when a program starts:
+// and is zero from count on when a program starts:
 //
-//	u64 base[ranks]   the arena of every rank, as this one reaches it
-//	u32 rank          this rank's number
-//	u32 rehearsed     1: one rank runs alone, and every base is its own
-//	u32 count         barriers passed
-//	u32 unused
-//	u32 flag[ranks]   of every rank, how many barriers it has come to
+//	u64 base[32]    the arena of every rank, as this one reaches it
+//	u32 rank        this rank's number
+//	u32 ranks       how many there are
+//	u32 rehearsed   1: one rank runs alone, and every base is its own
+//	u32 count       barriers passed
+//	u32 abort       not 0: the host has given the ranks up, nobody waits any more
+//	u32 unused[27]
+//	u32 flag[32]    of every rank, how many barriers it has come to
 //
 // What lies at address a in this rank's arena lies at base[r] + (a − base[rank]) in rank r's.
 const World = "world"
 
-// WorldBytes is the size of World: whole cache lines.
-func WorldBytes(ranks int) int64 { return int64(256 * ceil(12*ranks+16, 256)) }
+const (
+	// MostRanks is how many ranks the kernels can tell apart: the lanes of a warp.
+	MostRanks = 32
+	// WorldBytes is the size of World.
+	WorldBytes = worldFlags + 4*MostRanks
+)
 
 // Kernels returns the kernels of the h100 target, sorted by operation, the preferred first.
 func Kernels() []*Kernel { return append([]*Kernel(nil), kernels...) }

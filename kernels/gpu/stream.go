@@ -20,7 +20,7 @@ var (
 
 // piece is a run of elements that a thread moves in one access.
 type piece struct {
-	elem ptx.Type // BF16 or F32
+	elem ptx.Type // BF16, F32 or F64
 	n    int      // elements: at most 16 bytes
 }
 
@@ -64,9 +64,15 @@ func (p piece) loadIf(k *ptx.Kernel, where ptx.Reg, a ptx.Access, at ptx.Addr) [
 	return v
 }
 
-// floats returns a loaded piece's elements in float32.
+// floats returns a loaded piece's elements in float32, those of float64 as they are.
 func (p piece) floats(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
 	var out []ptx.Reg
+	if p.elem == ptx.F64 {
+		for i := 0; i < len(v); i += 2 {
+			out = append(out, k.Join(ptx.F64, v[i], v[i+1]))
+		}
+		return out
+	}
 	for _, r := range v {
 		switch {
 		case p.elem == ptx.F32:
@@ -81,10 +87,10 @@ func (p piece) floats(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
 	return out
 }
 
-// pack rounds float32 to the elements of a piece, as it is stored.
+// pack rounds what floats returns to the elements of a piece, as it is stored.
 func (p piece) pack(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
 	switch {
-	case p.elem == ptx.F32:
+	case p.elem != ptx.BF16:
 		return v
 	case p.n == 1:
 		return []ptx.Reg{k.Convert(ptx.BF16, v[0])}
@@ -96,7 +102,7 @@ func (p piece) pack(k *ptx.Kernel, v []ptx.Reg) []ptx.Reg {
 	return words
 }
 
-// store rounds float32 to the elements of a piece and writes it.
+// store rounds what floats returns to the elements of a piece and writes it.
 func (p piece) store(k *ptx.Kernel, at ptx.Addr, v []ptx.Reg) { k.St(ptx.Global, at, p.pack(k, v)...) }
 
 // eachThread deals the numbers below n to the threads of the grid.
