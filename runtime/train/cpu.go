@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"moegen/runtime/health"
 	"moegen/runtime/host"
 )
 
@@ -20,6 +21,10 @@ func (cpu) Rehearses() bool { return false }
 
 func (cpu) Platform(bool) (Platform, error) {
 	return Platform{CPUPath: host.Path(), Cores: runtime.GOMAXPROCS(0)}, nil
+}
+
+func (cpu) Inspect(p *Program) (*health.GPUs, health.Need) {
+	return nil, health.Need{HostBytes: int64(p.Manifest.Ranks) * p.Manifest.ArenaBytes}
 }
 
 func (c cpu) Open(p *Program) (Machine, error) {

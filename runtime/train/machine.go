@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"moegen/runtime/checkpoint"
+	"moegen/runtime/health"
 	"moegen/runtime/host"
 )
 
@@ -51,6 +52,9 @@ type Target interface {
 	Open(*Program) (Machine, error)
 	// Platform describes what a program would run on here. Without a look it is what can be told at no cost.
 	Platform(look bool) (Platform, error)
+	// Inspect reads what there is to know of the GPUs, nil for programs that run on none, and says what a program asks of
+	// a machine, but for its disk.
+	Inspect(*Program) (*health.GPUs, health.Need)
 }
 
 // Machine is a program's ranks with their arenas, ready to run. Nothing else is called during a Run, and after an error

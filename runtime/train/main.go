@@ -118,6 +118,7 @@ Hugging Face checkpoint directories.`,
 		newBench(program),
 		newInfo(program),
 		newProbe(program),
+		newDoctor(program),
 	)
 	return root
 }

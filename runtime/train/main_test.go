@@ -106,7 +106,7 @@ func write(t *testing.T, path, text string) string {
 func TestHelpNamesEveryCommandAndFlag(t *testing.T) {
 	program := testProgram(0)
 	help := must(t, program, "--help")
-	for _, name := range []string{"train", "eval", "generate", "bench", "info", "probe"} {
+	for _, name := range []string{"train", "eval", "generate", "bench", "info", "probe", "doctor"} {
 		if !strings.Contains(help, "\n  "+name+" ") {
 			t.Errorf("--help does not name %s:\n%s", name, help)
 		}
