@@ -6,7 +6,7 @@ import "embed"
 
 // Sources has the runtime under runtime/ and third-party packages, with their licences, under vendor/.
 //
-//go:embed runtime/*/*.go runtime/*/*.s runtime/driver/purego/*.go runtime/driver/sim/*.go runtime/sim/arith/*.go
+//go:embed runtime/*/*.go runtime/*/*.s runtime/driver/nvidia/*.go runtime/driver/purego/*.go runtime/driver/sim/*.go runtime/sim/arith/*.go
 //go:embed vendor/modules.txt
 //go:embed vendor/github.com/ebitengine/purego/*.go vendor/github.com/ebitengine/purego/*.s vendor/github.com/ebitengine/purego/*.h
 //go:embed vendor/github.com/ebitengine/purego/LICENSE vendor/github.com/ebitengine/purego/internal

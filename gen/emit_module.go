@@ -31,10 +31,12 @@ const own = "moegen"
 // standing returns the files of a module that do not depend on its plan: the runtime and its third parties,
 // go.mod and the README.
 func standing(m Manifest) (Files, error) {
-	s := &sources{seen: map[string]bool{}}
-	roots := map[string]string{"cpu": "train", "h100": "device"}
-	if err := s.add(own + "/runtime/" + roots[m.Target]); err != nil {
-		return nil, err
+	s := &sources{driver: m.Driver, seen: map[string]bool{}}
+	roots := map[string][]string{"cpu": {"train"}, "h100": {"device", "driver/" + m.Driver}}
+	for _, root := range roots[m.Target] {
+		if err := s.add(own + "/runtime/" + root); err != nil {
+			return nil, err
+		}
 	}
 	requires, modules, err := s.modules()
 	if err != nil {
@@ -72,6 +74,7 @@ func buildCommand() string {
 
 // sources collects packages and what they import.
 type sources struct {
+	driver   string
 	files    Files
 	seen     map[string]bool
 	vendored []string // import paths

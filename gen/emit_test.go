@@ -28,7 +28,7 @@ func toyFiles(t *testing.T, ranks int) Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := planned.Emit("0.0.0", "go0", nil)
+	files, err := planned.Emit(Build{Version: "0.0.0", GoVersion: "go0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func unfusedFiles(t *testing.T, ranks int) Files {
 			t.Fatal(err)
 		}
 	}
-	files, err := (&Planned{Request: s.req, Plan: s.plan}).Emit("0.0.0", "go0", nil)
+	files, err := (&Planned{Request: s.req, Plan: s.plan}).Emit(Build{Version: "0.0.0", GoVersion: "go0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestEmittedModuleVets(t *testing.T) {
 	t.Run("as planned", func(t *testing.T) { vet(t, toyFiles(t, 2), ".", "./runtime/...") })
 	t.Run("unfused", func(t *testing.T) { vet(t, unfusedFiles(t, 2), ".") })
 	t.Run("for GPUs", func(t *testing.T) {
-		files, err := gpuPlan(t).Emit("0.0.0", "go0", nil)
+		files, err := gpuPlan(t).Emit(Build{Version: "0.0.0", GoVersion: "go0"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,14 +110,14 @@ func gpuPlan(t *testing.T) *Planned {
 func TestEmittedKernels(t *testing.T) {
 	planned := gpuPlan(t)
 	var given string
-	with, err := planned.Emit("0.0.0", "go0", func(text string) ([]byte, string, error) {
+	with, err := planned.Emit(Build{Version: "0.0.0", GoVersion: "go0", Assemble: func(text string) ([]byte, string, error) {
 		given = text
 		return []byte("machine code"), "13.0", nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	without, err := planned.Emit("0.0.0", "go0", nil)
+	without, err := planned.Emit(Build{Version: "0.0.0", GoVersion: "go0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestEmittedKernels(t *testing.T) {
 		t.Errorf("%v differ, not %v", differ, want)
 	}
 	refused := errors.New("refused")
-	if files, err := planned.Emit("0.0.0", "go0", func(string) ([]byte, string, error) { return nil, "", refused }); err != refused || files != nil {
+	if files, err := planned.Emit(Build{Assemble: func(string) ([]byte, string, error) { return nil, "", refused }}); err != refused || files != nil {
 		t.Errorf("%d files, %v, of an assembler that fails", len(files), err)
 	}
 }
@@ -202,7 +202,7 @@ func TestEmitStaysSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := planned.Emit("0.0.0", "go0", nil)
+	files, err := planned.Emit(Build{Version: "0.0.0", GoVersion: "go0"})
 	if err != nil {
 		t.Fatal(err)
 	}

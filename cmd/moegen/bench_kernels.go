@@ -90,7 +90,7 @@ func largeCases(kernels []string, name string) ([]check.Item, error) {
 func onGPU(f func(driver.Driver, driver.Device) error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	d, err := purego.Open(purego.System)
+	d, err := purego.Open(driver.System)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"moegen/gen"
 )
 
 // buildCommand makes a training binary.
@@ -34,6 +36,9 @@ then depend on the release of ptxas as well.`,
 			if err != nil {
 				return err
 			}
+			if err := request.checkRoom(planned); err != nil {
+				return err
+			}
 			goTool, err := findGo()
 			if err != nil {
 				return err
@@ -42,7 +47,7 @@ then depend on the release of ptxas as well.`,
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(version, goTool.version, assemble)
+			files, err := planned.Emit(gen.Build{Version: version, GoVersion: goTool.version, Assemble: assemble})
 			if err != nil {
 				return failure{err}
 			}

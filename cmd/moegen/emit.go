@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"moegen/gen"
 )
 
 // emitCommand writes the module of a training binary without compiling it.
@@ -35,7 +37,7 @@ own copy of the runtime, and third parties. It builds without network and withou
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(version, runtime.Version(), assemble)
+			files, err := planned.Emit(gen.Build{Version: version, GoVersion: runtime.Version(), Assemble: assemble})
 			if err != nil {
 				return failure{err}
 			}

@@ -17,6 +17,7 @@ import (
 	"moegen/runtime/driver"
 	"moegen/runtime/driver/purego"
 	"moegen/runtime/driver/sim"
+	"moegen/runtime/health"
 	simulator "moegen/runtime/sim"
 	"moegen/runtime/train"
 )
@@ -24,12 +25,13 @@ import (
 // capability is what the kernels are written for: code for sm_90a runs on 9.0 and nothing else.
 const capability = 90
 
-// H100 is the target of programs whose ranks are GPUs, one each.
-func H100(code Code, parts train.Parts[Rank]) train.Target {
-	return &target{code: code, parts: parts}
+// H100 is the target of programs whose ranks are GPUs, one each, that open reaches: Open of driver/purego or driver/cgo.
+func H100(open driver.Opener, code Code, parts train.Parts[Rank]) train.Target {
+	return &target{gpus: open, code: code, parts: parts}
 }
 
 type target struct {
+	gpus   driver.Opener
 	code   Code
 	parts  train.Parts[Rank]
 	device choice
@@ -41,7 +43,7 @@ func (t *target) Flags(flags *pflag.FlagSet) {
 
 // Open takes the first GPUs that there are, as many as the program has ranks.
 func (t *target) Open(p *train.Program) (train.Machine, error) {
-	d, err := t.device.open(gpus(p))
+	d, err := t.device.open(t.gpus, gpus(p))
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 	if !look {
 		return here, nil
 	}
-	d, err := t.device.open(1)
+	d, err := t.device.open(t.gpus, 1)
 	if err != nil {
 		return here, err
 	}
@@ -69,6 +71,11 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 	cuda, release := d.Version()
 	here.GPU, here.Driver = info.Name, fmt.Sprintf("%s (CUDA %d.%d)", release, cuda/1000, cuda%1000/10)
 	return here, nil
+}
+
+func (t *target) Inspect(p *train.Program) (*health.GPUs, health.Need) {
+	found := purego.Inspect(t.gpus, driver.System)
+	return &found, health.Need{GPUs: gpus(p), Capability: capability, MemoryBytes: p.Manifest.PeakBytesPerGPU + reserve}
 }
 
 // choice is the value of --device.
@@ -105,10 +112,10 @@ func (c *choice) Set(text string) error {
 	return nil
 }
 
-// open starts the driver.
-func (c *choice) open(gpus int) (driver.Driver, error) {
+// open starts the driver of the GPUs, or of so many simulated ones.
+func (c *choice) open(real driver.Opener, gpus int) (driver.Driver, error) {
 	if c.simulated {
 		return sim.New(sim.Config{Config: simulator.Config{GPUs: gpus, Seed: c.seed}}), nil
 	}
-	return purego.Open(purego.System)
+	return real(driver.System)
 }

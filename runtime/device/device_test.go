@@ -13,6 +13,7 @@ import (
 
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/purego"
 	"moegen/runtime/host"
 	"moegen/runtime/safetensors"
 	"moegen/runtime/train"
@@ -37,7 +38,7 @@ var simulated = choice{simulated: true}
 // devices are what there is here to run on: the simulator, under two orders of events, and a GPU if there is one.
 func devices() map[string]choice {
 	list := map[string]choice{"sim": simulated, "sim:5": {simulated: true, seed: 5}}
-	if d, err := (&choice{}).open(1); err == nil && d.Devices() > 0 {
+	if d, err := (&choice{}).open(purego.Open, 1); err == nil && d.Devices() > 0 {
 		if info, err := d.Describe(0); err == nil && info.Capability == capability {
 			list["gpu"] = choice{}
 		}

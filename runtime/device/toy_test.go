@@ -8,6 +8,7 @@ import (
 	"moegen/kernels/ptx"
 	"moegen/runtime/checkpoint"
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/purego"
 	"moegen/runtime/host"
 	"moegen/runtime/safetensors"
 	"moegen/runtime/train"
@@ -93,7 +94,7 @@ func toyParts() train.Parts[Rank] {
 func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 	bf16 := func(at int64) checkpoint.Array { return checkpoint.Array{At: at, DType: safetensors.BF16} }
 	table := []int{toyVocab, toyHidden}
-	t := H100(Code{PTX: toyKernels(), Cubin: "\x7fELF, which the simulator refuses"}, parts).(*target)
+	t := H100(purego.Open, Code{PTX: toyKernels(), Cubin: "\x7fELF, which the simulator refuses"}, parts).(*target)
 	t.device = c
 	return train.Program{
 		Manifest: train.Manifest{

@@ -1,7 +1,8 @@
 // Package driver is the surface between programs and GPUs: devices, memory, modules of kernels, streams, events,
 // graphs. Driver, Device and Stream are the whole of it; the packages below implement them:
 //
-//   - driver/purego enters NVIDIA's own library, loaded at run time;
+//   - driver/purego enters NVIDIA's own libraries, loaded at run time, without C;
+//   - driver/cgo enters them through C, by gorgonia.org/cu and go-nvml;
 //   - driver/sim runs the same kernels in the simulator, on any machine;
 //
 // and driver/conformance is the suite that every implementation passes. Acquire opens what a program needs, or
@@ -40,6 +41,19 @@ type Driver interface {
 	// and some 500 MiB of the GPU's memory. A GPU is opened once.
 	Open(gpu int) (Device, error)
 }
+
+// Libraries names NVIDIA's shared libraries, which are loaded at run time.
+type Libraries struct {
+	CUDA string // the driver
+	NVML string // management; without it there are no Sensors, no release name and no list of lost GPUs
+	NCCL string // collectives over several nodes
+}
+
+// Opener loads and starts the driver: Open of a package that implements Driver.
+type Opener func(Libraries) (Driver, error)
+
+// System are the libraries that come with NVIDIA's driver.
+var System = Libraries{CUDA: "libcuda.so.1", NVML: "libnvidia-ml.so.1", NCCL: "libnccl.so.2"}
 
 // Info describes a GPU.
 type Info struct {

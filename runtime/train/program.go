@@ -11,12 +11,16 @@ type Program struct {
 	Manifest Manifest
 	Params   []checkpoint.Param
 	Layout   Layout
+	Zeros    []Span // of every rank's arena: zero before anything runs
 	Target   Target
 
 	// Rehearsed says that one rank runs alone and stands for all, Manifest.Ranks as before: what it would exchange with the
 	// others it exchanges with itself. So it computes a model of which expert e is local expert e mod L.
 	Rehearsed bool
 }
+
+// Span is a stretch of an arena.
+type Span struct{ At, Bytes int64 }
 
 // Layout gives the arena offsets, in bytes and the same on every rank, of what the host reads and writes.
 // T = MicroBatch·Seq tokens of a rank.
@@ -45,10 +49,11 @@ type Manifest struct {
 	Config           string  `json:"config"`       // the config.json the program was built from, verbatim
 	Version          string  `json:"moegen_version"`
 	GoVersion        string  `json:"go_version"`
-	PTXAS            string  `json:"ptxas,omitempty"` // release of the assembler of the kernels; "": they are there as text alone
-	Target           string  `json:"target"`          // cpu
-	DType            string  `json:"dtype"`           // f32
-	Optimizer        string  `json:"optimizer"`       // what AdamW keeps of a weight: bf16, split or f32
+	PTXAS            string  `json:"ptxas,omitempty"`  // release of the assembler of the kernels; "": they are there as text alone
+	Driver           string  `json:"driver,omitempty"` // how it reaches GPUs: purego or cgo; "" for none
+	Target           string  `json:"target"`           // cpu
+	DType            string  `json:"dtype"`            // f32
+	Optimizer        string  `json:"optimizer"`        // what AdamW keeps of a weight: bf16, split or f32
 	Seq              int     `json:"seq"`
 	MicroBatch       int     `json:"micro_batch"` // rows a rank
 	Ranks            int     `json:"gpus"`        // ranks, whatever they run on

@@ -23,44 +23,8 @@ type launchAttribute struct {
 	value [16]uint32
 }
 
-// Numbers of launch attributes.
-const (
-	attributeCluster = 4 // value: x, y, z
-	attributeOverlap = 6 // value: 1 (programmatic stream serialization)
-)
-
-// maxParams is how many parameters a launch can have.
-const maxParams = 64
-
-// Attributes of devices, functions and contexts, and other numbers of cuda.h.
-const (
-	deviceSMs          = 16
-	deviceL2           = 38
-	deviceCapMajor     = 75
-	deviceCapMinor     = 76
-	deviceSharedOptIn  = 97
-	functionMaxThreads = 0
-	functionStatic     = 1
-	functionLocal      = 3
-	functionRegisters  = 4
-	functionDynamic    = 8
-	contextBlocking    = 4 // waiting threads sleep
-	streamNonBlocking  = 1 // no order with the default stream
-	eventBlocking      = 1
-	eventNoTiming      = 2
-	eventExternal      = 1 // a recording that becomes a node of the graph
-	captureThreadLocal = 1
-	hostPortable       = 1 // pinned for all contexts
-	hostReadOnly       = 8
-	jitInfoLog         = 3
-	jitInfoLogBytes    = 4
-	jitErrorLog        = 5
-	jitErrorLogBytes   = 6
-	jitVerbose         = 12
-	jitSplitCompile    = 34 // value: threads; 0 means all cores
-	promote128         = 2  // L2 fetches of a tensor map
-	tensorMapAlign     = 128
-)
+// tensorMapAlign is the alignment of what tensor maps are encoded into.
+const tensorMapAlign = 128
 
 // goString copies a C string.
 func goString(p *byte) string {

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/nvidia"
 )
 
 // device is a GPU's primary context.
@@ -24,7 +25,7 @@ func (c *cuda) Open(gpu int) (driver.Device, error) {
 	}
 	d := &device{cuda: c, gpu: gpu, info: info, monitor: c.nvml.device(info.Bus)}
 	id := uintptr(uint32(c.gpus[gpu]))
-	if r := call(c.PrimarySetFlags, id, contextBlocking); r != 0 {
+	if r := call(c.PrimarySetFlags, id, nvidia.ContextBlocking); r != 0 {
 		return nil, d.failed("cuDevicePrimaryCtxSetFlags", r)
 	}
 	if r := call(c.PrimaryRetain, uintptr(unsafe.Pointer(&d.context)), id); r != 0 {
@@ -41,7 +42,7 @@ func (c *cuda) Open(gpu int) (driver.Device, error) {
 }
 
 // failed returns the error of a call for this GPU, nil for success.
-func (d *device) failed(what string, r result) error { return d.failure(d.gpu, what, r) }
+func (d *device) failed(what string, r nvidia.Result) error { return d.failure(d.gpu, what, r) }
 
 func (d *device) Info() driver.Info { return d.info }
 
@@ -59,7 +60,7 @@ func (d *device) EnablePeer(peer driver.Device) error {
 		panic("BUG: a peer of another driver")
 	}
 	r := call(d.CtxEnablePeer, other.context, 0)
-	if r == errorPeerAlreadyEnabled {
+	if r == nvidia.PeerAlreadyEnabled {
 		return nil
 	}
 	return d.failed(fmt.Sprintf("cuCtxEnablePeerAccess to GPU %d", other.gpu), r)
@@ -67,16 +68,16 @@ func (d *device) EnablePeer(peer driver.Device) error {
 
 func (d *device) Sensors() (driver.Sensors, error) {
 	if d.monitor == 0 {
-		return driver.Sensors{}, &driver.Error{Message: fmt.Sprintf("GPU %d shows no sensors: %s is not there or does not know it", d.gpu, System.NVML)}
+		return driver.Sensors{}, nvidia.NoSensors(d.gpu)
 	}
 	return d.nvml.sensors(d.monitor), nil
 }
 
 func (d *device) NewEvent(timing bool) (driver.Event, error) {
 	e := driver.Event{Timing: timing}
-	flags := uintptr(eventBlocking)
+	flags := uintptr(nvidia.EventBlocking)
 	if !timing {
-		flags |= eventNoTiming
+		flags |= nvidia.EventNoTiming
 	}
 	r := call(d.EventCreate, uintptr(unsafe.Pointer(&e.Handle)), flags)
 	return e, d.failed("cuEventCreate", r)

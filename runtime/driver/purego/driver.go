@@ -6,21 +6,11 @@
 package purego
 
 import (
-	"fmt"
-	"os"
 	"unsafe"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/nvidia"
 )
-
-// Libraries names the shared libraries that are loaded.
-type Libraries struct {
-	CUDA string // the driver
-	NVML string // management; without it there are no Sensors, no release name and no list of lost GPUs
-}
-
-// System are the libraries that come with NVIDIA's driver.
-var System = Libraries{CUDA: "libcuda.so.1", NVML: "libnvidia-ml.so.1"}
 
 // cuda is a started driver.
 type cuda struct {
@@ -30,70 +20,57 @@ type cuda struct {
 	nvml    *nvml   // nil without management
 }
 
-// Open loads and starts the driver. It sets two of the driver's environment variables where they are not set:
-// kernels are loaded with their module, since loading one at its first launch waits for kernels that may be
-// waiting for it, and a GPU has 32 queues, so that streams do not wait for each other by sharing one.
-func Open(from Libraries) (driver.Driver, error) {
-	for _, v := range [][2]string{{"CUDA_MODULE_LOADING", "EAGER"}, {"CUDA_DEVICE_MAX_CONNECTIONS", "32"}} {
-		if _, set := os.LookupEnv(v[0]); !set {
-			os.Setenv(v[0], v[1])
-		}
-	}
+// Open loads and starts the driver, after nvidia.SetEnvironment.
+func Open(from driver.Libraries) (driver.Driver, error) {
+	nvidia.SetEnvironment()
 	c := new(cuda)
 	missing, err := load(from.CUDA, &c.symbols)
 	if err != nil {
-		return nil, &driver.Error{Kind: driver.NoDriver, Message: fmt.Sprintf("no NVIDIA driver on this machine (%v): install it, or run where nvidia-smi lists a GPU", err)}
+		return nil, nvidia.NoLibrary(err)
 	}
 	if c.DriverGetVersion == 0 {
-		return nil, &driver.Error{Kind: driver.NoDriver, Message: fmt.Sprintf("%s is not NVIDIA's driver: it has no cuDriverGetVersion", from.CUDA)}
+		return nil, nvidia.OtherLibrary(from.CUDA)
 	}
 	c.nvml = openNVML(from.NVML)
 	var version int32
 	if r := call(c.DriverGetVersion, uintptr(unsafe.Pointer(&version))); r != 0 {
-		return nil, c.startError("cuDriverGetVersion", r)
+		return nil, c.notStarted("cuDriverGetVersion", r)
 	}
 	c.version = int(version)
 	if missing != "" {
-		return nil, &driver.Error{Kind: driver.OldDriver, Message: fmt.Sprintf("the NVIDIA driver, which serves CUDA %d.%d, has no %s: install driver release 550 or later", version/1000, version%1000/10, missing)}
+		return nil, nvidia.Missing(c.version, missing)
 	}
-	if r := call(c.Init, 0); r != 0 && r != errorNoDevice {
-		return nil, c.startError("cuInit", r)
+	if r := call(c.Init, 0); r != 0 && r != nvidia.NoDevice {
+		return nil, c.notStarted("cuInit", r)
 	} else if r == 0 {
 		err = c.enumerate()
 	}
 	return c, err
 }
 
-// startError is why the driver does not start.
-func (c *cuda) startError(call string, r result) error {
-	e := &driver.Error{Kind: driver.NoDriver, Code: int(r)}
-	why := fmt.Sprintf("%s: %s", call, c.name(r))
-	switch r {
-	case errorDriverMismatch:
-		e.Message = "the NVIDIA driver's library and kernel module are of different releases (" + why + "): restart the machine"
-	case errorSystemNotReady:
-		e.Message = "the NVIDIA driver is not ready (" + why + "): start nvidia-fabricmanager, or see its log"
-	default:
-		if lost := c.Lost(); len(lost) > 0 {
-			e.Kind = driver.Lost
-			e.Message = fmt.Sprintf("GPU %d (nvidia-smi's number) does not answer any more (%s): reset it or restart the machine, the kernel log has its Xid", lost[0], why)
-		} else {
-			e.Message = "the NVIDIA driver does not start (" + why + "): see whether nvidia-smi works"
-		}
+// notStarted is why the driver does not start.
+func (c *cuda) notStarted(call string, r nvidia.Result) error {
+	return nvidia.Names(c.name).NotStarted(call, r, c.Lost())
+}
+
+// failure returns the error of a call for a GPU, nil for success.
+func (c *cuda) failure(gpu int, what string, r nvidia.Result) error {
+	if r == 0 { // a method's value is on the heap
+		return nil
 	}
-	return e
+	return nvidia.Names(c.name).Failure(gpu, what, r)
 }
 
 // enumerate fills in the GPUs.
 func (c *cuda) enumerate() error {
 	var n int32
 	if r := call(c.DeviceGetCount, uintptr(unsafe.Pointer(&n))); r != 0 {
-		return c.startError("cuDeviceGetCount", r)
+		return c.notStarted("cuDeviceGetCount", r)
 	}
 	c.gpus = make([]int32, n)
 	for i := range c.gpus {
 		if r := call(c.DeviceGet, uintptr(unsafe.Pointer(&c.gpus[i])), uintptr(i)); r != 0 {
-			return c.startError("cuDeviceGet", r)
+			return c.notStarted("cuDeviceGet", r)
 		}
 	}
 	return nil
@@ -107,7 +84,7 @@ func (c *cuda) Lost() []int { return c.nvml.lost() }
 
 func (c *cuda) Describe(gpu int) (driver.Info, error) {
 	if gpu < 0 || gpu >= len(c.gpus) {
-		return driver.Info{}, &driver.Error{Kind: driver.NoGPU, Message: fmt.Sprintf("there is no GPU %d: the driver has %d", gpu, len(c.gpus))}
+		return driver.Info{}, nvidia.NoGPU(gpu, len(c.gpus))
 	}
 	id := uintptr(uint32(c.gpus[gpu]))
 	var info driver.Info
@@ -126,7 +103,7 @@ func (c *cuda) Describe(gpu int) (driver.Info, error) {
 	for _, a := range []struct {
 		number int
 		to     *int
-	}{{deviceCapMajor, &major}, {deviceCapMinor, &minor}, {deviceSMs, &info.SMs}, {deviceL2, &l2}, {deviceSharedOptIn, &info.Shared}} {
+	}{{nvidia.DeviceCapMajor, &major}, {nvidia.DeviceCapMinor, &minor}, {nvidia.DeviceSMs, &info.SMs}, {nvidia.DeviceL2, &l2}, {nvidia.DeviceSharedOptIn, &info.Shared}} {
 		var v int32
 		if r := call(c.DeviceGetAttribute, uintptr(unsafe.Pointer(&v)), uintptr(a.number), id); r != 0 {
 			return info, c.failure(gpu, "cuDeviceGetAttribute", r)

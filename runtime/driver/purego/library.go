@@ -1,11 +1,12 @@
 package purego
 
 import (
-	"fmt"
 	"reflect"
 	"unsafe"
 
 	ffi "github.com/ebitengine/purego"
+
+	"moegen/runtime/driver/nvidia"
 )
 
 // symbols are the addresses of the driver's functions. A field's tag is the name looked up: names with a version
@@ -96,19 +97,16 @@ func load(library string, table any) (missing string, err error) {
 // heap and alive during the call, where a pointer is converted in the argument list itself.
 //
 //go:uintptrescapes
-func call(function uintptr, args ...uintptr) result {
+func call(function uintptr, args ...uintptr) nvidia.Result {
 	r, _, _ := ffi.SyscallN(function, args...)
-	return result(int32(r))
+	return nvidia.Result(int32(r))
 }
 
-// result is a CUresult; 0 is success.
-type result int32
-
 // name returns the driver's name of a result, "CUDA_ERROR_INVALID_VALUE".
-func (s *symbols) name(r result) string {
+func (s *symbols) name(r nvidia.Result) string {
 	var text *byte
 	if call(s.GetErrorName, uintptr(uint32(r)), uintptr(unsafe.Pointer(&text))) != 0 {
-		return fmt.Sprintf("CUDA error %d", r)
+		return nvidia.Unnamed(r)
 	}
 	return goString(text)
 }

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/nvidia"
 )
 
 func (d *device) Memory() (free, total int64, err error) {
@@ -24,13 +25,8 @@ func (d *device) Free(a driver.Addr) error {
 
 func (d *device) AllocHost(bytes int64) (driver.Host, error) {
 	var p *byte
-	r := call(d.MemHostAlloc, uintptr(unsafe.Pointer(&p)), uintptr(bytes), hostPortable)
-	if r != 0 {
-		what := fmt.Sprintf("cuMemHostAlloc of %d bytes", bytes)
-		if r == errorOutOfMemory {
-			return driver.Host{}, &driver.Error{Kind: driver.NoMemory, Code: int(r), Message: "this machine has too little memory to pin (" + what + "): see free -g and ulimit -l"}
-		}
-		return driver.Host{}, d.failed(what, r)
+	if r := call(d.MemHostAlloc, uintptr(unsafe.Pointer(&p)), uintptr(bytes), nvidia.HostPortable); r != 0 {
+		return driver.Host{}, nvidia.Names(d.name).NotPinned(d.gpu, bytes, r)
 	}
 	return driver.Host{Bytes: unsafe.Slice(p, bytes), Addr: driver.Addr(uintptr(unsafe.Pointer(p)))}, nil
 }
@@ -41,10 +37,10 @@ func (d *device) FreeHost(h driver.Host) error {
 
 func (d *device) Register(mapped []byte) (driver.Host, error) {
 	if len(mapped) == 0 {
-		return driver.Host{}, &driver.Error{Message: "there is nothing to register in an empty mapping"}
+		return driver.Host{}, nvidia.NothingToRegister()
 	}
 	p := unsafe.SliceData(mapped)
-	r := call(d.MemHostRegister, uintptr(unsafe.Pointer(p)), uintptr(len(mapped)), hostPortable|hostReadOnly)
+	r := call(d.MemHostRegister, uintptr(unsafe.Pointer(p)), uintptr(len(mapped)), nvidia.HostPortable|nvidia.HostReadOnly)
 	return driver.Host{Bytes: mapped, Addr: driver.Addr(uintptr(unsafe.Pointer(p)))}, d.failed(fmt.Sprintf("cuMemHostRegister of %d bytes", len(mapped)), r)
 }
 

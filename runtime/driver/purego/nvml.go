@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/nvidia"
 )
 
 // nvml is the management library, started. A nil one answers that it knows nothing: management is a help, and
@@ -22,14 +23,6 @@ type nvml struct {
 	Throttle      uintptr `cu:"nvmlDeviceGetCurrentClocksEventReasons"`
 	Rows          uintptr `cu:"nvmlDeviceGetRemappedRows"`
 }
-
-// Numbers of nvml.h.
-const (
-	nvmlLost        = 15 // nvmlReturn_t: the GPU has fallen off the bus or is otherwise inaccessible
-	nvmlCore        = 0  // nvmlTemperatureSensors_t
-	nvmlClockSM     = 1  // nvmlClockType_t
-	nvmlClockMemory = 2
-)
 
 // openNVML starts the management library; nil without a usable one.
 func openNVML(library string) *nvml {
@@ -57,7 +50,7 @@ func (n *nvml) lost() (gpus []int) {
 	}
 	for i := range count {
 		var handle uintptr
-		if call(n.ByIndex, uintptr(i), uintptr(unsafe.Pointer(&handle))) == nvmlLost {
+		if call(n.ByIndex, uintptr(i), uintptr(unsafe.Pointer(&handle))) == nvidia.NVMLLost {
 			gpus = append(gpus, int(i))
 		}
 	}
@@ -90,9 +83,9 @@ func (n *nvml) sensors(handle uintptr) driver.Sensors {
 		Power:       float64(read(n.Power)) / 1e3,
 		PowerLimit:  float64(read(n.PowerLimit)) / 1e3,
 		Energy:      float64(read(n.Energy)) / 1e3,
-		Temperature: int(readOf(n.Temperature, nvmlCore)),
-		Clock:       int(readOf(n.Clock, nvmlClockSM)),
-		MemoryClock: int(readOf(n.Clock, nvmlClockMemory)),
+		Temperature: int(readOf(n.Temperature, nvidia.NVMLCore)),
+		Clock:       int(readOf(n.Clock, nvidia.NVMLClockSM)),
+		MemoryClock: int(readOf(n.Clock, nvidia.NVMLClockMemory)),
 		Throttle:    read(n.Throttle),
 		RowsPending: pending != 0,
 		RowsFailed:  failed != 0,

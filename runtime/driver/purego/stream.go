@@ -7,6 +7,7 @@ import (
 	ffi "github.com/ebitengine/purego"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/driver/nvidia"
 )
 
 // stream is a CUstream with what its calls hand to the driver: the argument list, and the structures that a
@@ -17,8 +18,8 @@ type stream struct {
 	args       [5]uintptr
 	config     launchConfig
 	attributes [2]launchAttribute
-	params     [maxParams]unsafe.Pointer // of the parameters of the last launch
-	capturing  uint32                    // CUstreamCaptureStatus; 0 is none
+	params     [nvidia.MaxParams]unsafe.Pointer // of the parameters of the last launch
+	capturing  uint32                           // CUstreamCaptureStatus; 0 is none
 }
 
 func (d *device) NewStream(urgent bool) (driver.Stream, error) {
@@ -27,7 +28,7 @@ func (d *device) NewStream(urgent bool) (driver.Stream, error) {
 	if urgent {
 		priority = d.urgent
 	}
-	r := call(d.StreamCreate, uintptr(unsafe.Pointer(&s.handle)), streamNonBlocking, uintptr(uint32(priority)))
+	r := call(d.StreamCreate, uintptr(unsafe.Pointer(&s.handle)), nvidia.StreamNonBlocking, uintptr(uint32(priority)))
 	if r != 0 {
 		return nil, d.failed("cuStreamCreateWithPriority", r)
 	}
@@ -36,9 +37,9 @@ func (d *device) NewStream(urgent bool) (driver.Stream, error) {
 }
 
 // do calls a function with the first n of the stream's arguments, without allocating.
-func (s *stream) do(function uintptr, n int) result {
+func (s *stream) do(function uintptr, n int) nvidia.Result {
 	r, _, _ := ffi.SyscallN(function, s.args[:n]...)
-	return result(int32(r))
+	return nvidia.Result(int32(r))
 }
 
 func (s *stream) Launch(l *driver.Launch) error {
@@ -49,11 +50,11 @@ func (s *stream) Launch(l *driver.Launch) error {
 	c := &s.config
 	c.grid, c.block, c.shared, c.count = l.Grid, l.Block, uint32(f.Shared), 0
 	if l.Cluster != (driver.Dim{}) {
-		s.attributes[c.count] = launchAttribute{id: attributeCluster, value: [16]uint32{l.Cluster[0], l.Cluster[1], l.Cluster[2]}}
+		s.attributes[c.count] = launchAttribute{id: nvidia.LaunchCluster, value: [16]uint32{l.Cluster[0], l.Cluster[1], l.Cluster[2]}}
 		c.count++
 	}
 	if l.Overlap {
-		s.attributes[c.count] = launchAttribute{id: attributeOverlap, value: [16]uint32{1}}
+		s.attributes[c.count] = launchAttribute{id: nvidia.LaunchOverlap, value: [16]uint32{1}}
 		c.count++
 	}
 	s.args = [5]uintptr{uintptr(unsafe.Pointer(c)), f.Handle}
@@ -94,7 +95,7 @@ func (s *stream) Record(e driver.Event) error {
 			return s.failed("cuStreamIsCapturing", r)
 		}
 		if s.capturing != 0 {
-			flags = eventExternal
+			flags = nvidia.EventExternal
 		}
 	}
 	s.args = [5]uintptr{e.Handle, s.handle, flags}
@@ -112,7 +113,7 @@ func (s *stream) Run(g driver.Graph) error {
 }
 
 func (s *stream) Begin() error {
-	return s.failed("cuStreamBeginCapture", call(s.StreamBeginCapture, s.handle, captureThreadLocal))
+	return s.failed("cuStreamBeginCapture", call(s.StreamBeginCapture, s.handle, nvidia.CaptureThreadLocal))
 }
 
 func (s *stream) End() (driver.Graph, error) {
@@ -138,7 +139,7 @@ func (s *stream) Sync() error {
 func (s *stream) Done() (bool, error) {
 	s.args = [5]uintptr{s.handle}
 	r := s.do(s.StreamQuery, 1)
-	if r == errorNotReady {
+	if r == nvidia.NotReady {
 		return false, nil
 	}
 	return r == 0, s.failed("cuStreamQuery", r)

@@ -1,4 +1,4 @@
-// A library that poses as the NVIDIA driver: the functions that driver/purego calls, with their true signatures, on
+// A library that poses as the NVIDIA driver: the functions that driver/purego and driver/cgo call, with their true signatures, on
 // host memory. What a caller does wrong and the driver would report returns the driver's error; what would be
 // undefined at the level of the ABI (null pointers, reserved fields, argument lists) ends the process with a message.
 #ifndef STUB_H

@@ -1,4 +1,4 @@
-// Management: what driver/purego reads.
+// Management: what is read of it.
 #include "stub.h"
 
 enum { NVML_UNINITIALIZED = 1, NVML_NOT_FOUND = 6, NVML_NO_DRIVER = 9, NVML_LOST = 15 };

@@ -1,4 +1,4 @@
-package purego
+package conformance
 
 import (
 	"errors"
@@ -12,37 +12,26 @@ import (
 	"testing"
 
 	"moegen/runtime/driver"
-	"moegen/runtime/driver/conformance"
 )
 
-// A test that needs another machine, or that spoils its process, runs this test binary as a small program: it
+// A test that needs another machine, or that spoils its process, runs its own test binary as a small program: it
 // acquires what PROGRAM_NEED says, loads the kernels, launches one, and ends as programs do.
 const (
 	programLibrary = "PROGRAM_LIBRARY" // the driver; System's if it is "system"
-	programSet     = "PROGRAM_SET"     // "name=value ..." for the stub
 	programNeed    = "PROGRAM_NEED"    // "GPUs MiB"
 	programAddress = "PROGRAM_ADDRESS" // where the kernel stores; its own memory if empty
+	stubMachine    = "STUB_MACHINE"    // "name=value ...": what machine the stub is
 )
 
 // program is what the small program does; it returns its exit status.
-func program() int {
+func program(open driver.Opener) int {
 	runtime.LockOSThread()
 	err := func() error {
-		from := System
+		from := driver.System
 		if library := os.Getenv(programLibrary); library != "system" {
-			from = Libraries{CUDA: library, NVML: library}
-			for _, s := range strings.Fields(os.Getenv(programSet)) {
-				name, value, _ := strings.Cut(s, "=")
-				n, err := strconv.Atoi(value)
-				if err != nil {
-					return err
-				}
-				if err := setStub(library, name, n); err != nil {
-					return err
-				}
-			}
+			from = driver.Libraries{CUDA: library, NVML: library}
 		}
-		d, err := Open(from)
+		d, err := open(from)
 		if err != nil {
 			return err
 		}
@@ -71,7 +60,7 @@ func program() int {
 
 // store launches a kernel that stores a word.
 func store(d driver.Device) error {
-	m, _, err := d.Load([]byte(conformance.Kernels))
+	m, _, err := d.Load([]byte(Kernels))
 	if err != nil {
 		return err
 	}
@@ -111,7 +100,7 @@ func store(d driver.Device) error {
 func runProgram(t *testing.T, library, set, need, address string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), programLibrary+"="+library, programSet+"="+set, programNeed+"="+need, programAddress+"="+address)
+	cmd.Env = append(os.Environ(), programLibrary+"="+library, stubMachine+"="+set, programNeed+"="+need, programAddress+"="+address)
 	said, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -119,9 +108,9 @@ func runProgram(t *testing.T, library, set, need, address string) (int, string) 
 	return cmd.ProcessState.ExitCode(), strings.TrimSpace(string(said))
 }
 
-// Whatever is wrong with a machine is one sentence and exit status 3.
-func TestUnusableMachines(t *testing.T) {
-	library := stub(t).CUDA
+// Machines tests that whatever is wrong with a machine is one sentence and exit status 3.
+func Machines(t *testing.T) {
+	library := Stub(t).CUDA
 	old := oldDriver(t)
 	for _, test := range []struct {
 		name, library, set, need string
@@ -175,29 +164,31 @@ func oldDriver(t *testing.T) string {
 	return path
 }
 
-// A kernel's fault is reported by the next Sync, and the process has lost the GPU.
-func testFault(t *testing.T, library string) {
+// FaultOnStub and FaultOnGPU test that a kernel's fault is reported by the next Sync, and that the process has lost
+// the GPU.
+func FaultOnStub(t *testing.T) { fault(t, Stub(t).CUDA) }
+
+// FaultOnGPU is FaultOnStub on a GPU, where there is one.
+func FaultOnGPU(t *testing.T, open driver.Opener) {
+	GPU(t, open)
+	fault(t, "system")
+}
+
+func fault(t *testing.T, library string) {
 	status, said := runProgram(t, library, "", "1 1", "0x10")
 	if want := "GPU 0 stopped at the fault of a kernel (cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS)"; status != driver.ExitUnusable || !strings.Contains(said, want) {
 		t.Errorf("exit status %d: %s\nwant 3 and ... %s ...", status, said, want)
 	}
 }
 
-func TestFaultOnStub(t *testing.T) { testFault(t, stub(t).CUDA) }
-
-func TestFaultOnGPU(t *testing.T) { gpu(t); testFault(t, "system") }
-
-func TestSensors(t *testing.T) {
-	d, err := Open(stub(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+// Sensors tests what is read of the stub's management library.
+func Sensors(t *testing.T, open driver.Opener) {
+	d, err := open(Stub(t))
+	must(t, err)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g, err := d.Open(1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer g.Close()
 	got, err := g.Sensors()
 	want := driver.Sensors{Power: 123.456, PowerLimit: 700, Energy: 5e9, Temperature: 41, Clock: 1980, MemoryClock: 2619, Throttle: 4}
