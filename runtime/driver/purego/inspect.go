@@ -9,10 +9,15 @@ import (
 	"moegen/runtime/health"
 )
 
-// inspector is the management library as Inspect uses it. Functions that a release does not have stay zero, and what
-// they would tell stays unknown.
+// inspector is the management library as Inspect uses it.
 type inspector struct {
 	*nvml
+	inspection
+}
+
+// inspection are the functions of the management library that only Inspect uses. Those that a release does not have
+// stay zero, and what they would tell stays unknown.
+type inspection struct {
 	Name         uintptr `cu:"nvmlDeviceGetName"`
 	PCI          uintptr `cu:"nvmlDeviceGetPciInfo_v3"`
 	Memory       uintptr `cu:"nvmlDeviceGetMemoryInfo_v2"`
@@ -94,7 +99,7 @@ func Inspect(open driver.Opener, from driver.Libraries) health.GPUs {
 	if n := openNVML(from.NVML); n != nil {
 		found.Driver.Management, found.Driver.Release = true, n.release()
 		i := &inspector{nvml: n}
-		load(from.NVML, i)
+		load(from.NVML, &i.inspection)
 		found.GPUs = i.gpus()
 	}
 	if err == nil {
