@@ -35,7 +35,7 @@ var rankMutants = []struct {
 	{"sums are taken before all have their terms", "reduce_scatter", "bf16[2048] of 4 in 2 by 2, alone -1", "", "", "first", "undefined"},
 	{"terms are overwritten that others read", "reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1", "", "", "last", "race"},
 	{"neighbours are taken for replicas", "reduce_scatter", "bf16[2048] of 4 in 2 by 2, alone -1", `div\.u32 (%r\d+), (%r\d+), 2;`, "mov.u32 $1, $2;", "", "bounds"},
-	{"a sum is left where another reads its terms", "reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1", `mul\.lo\.u32 %r9, %r1, %r4;`, "mov.u32 %r9, 0;", "", "race"},
+	{"everybody adds up the first part", "reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1", `mul\.lo\.u32 (%r\d+), %r1, %r\d+;`, "mov.u32 $1, 0;", "", "race"},
 	{"a part is fetched before it is there", "all_gather", "bf16[9000] of 8 in 8 by 1, alone -1", "", "", "first", "undefined"},
 	{"parts are overwritten that others fetch", "all_gather", "bf16[9000] of 8 in 8 by 1, alone -1", "", "", "last", "race"},
 	{"a flag is raised before a part is seen", "all_gather", "bf16[1003] of 3 in 3 by 1, alone -1", `st\.release\.sys`, "st.relaxed.sys", "", "race"},

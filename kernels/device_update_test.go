@@ -1,37 +1,26 @@
 package kernels_test
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"moegen/ir"
 )
 
 // updateOps are the operations of the optimizer step.
 var updateOps = []deviceOp{
-	{op: "adamw", results: []deviceTolerance{updated, updated, updated}, cases: func() (cases []deviceCase) {
-		for _, n := range []int{7, 1000, 4099} {
-			x := ir.Fixed(ir.BF16, n)
-			second := normals(4, 0.1, x)
-			for i, v := range second.data {
-				second.data[i] = math.Abs(v)
-			}
-			cases = append(cases, deviceCase{in: []operand{normals(1, 1, x), normals(2, 1, x), normals(3, 0.1, x), second,
-				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.75 }), stepRecord(false)}, attrs: alone})
-		}
-		return cases
-	}()},
+	{op: "adamw", results: []deviceTolerance{updated, updated, updated}, cases: eachPartOf([]int{7, 1000, 4099}, func(x ir.Type, of ir.Replicas) deviceCase {
+		own := share(ir.BF16, x, of)
+		return deviceCase{in: []operand{normals(1, 1, x), normals(2, 1, x), normals(3, 0.1, own), positive(normals(4, 0.1, own)),
+			fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.75 }), updateRecord(3)}}
+	})},
 	{op: "adamw_master", results: []deviceTolerance{bitwise, bitwise, bitwise, bitwise}, cases: exactCases("", 1, 2)},
 	{op: "adamw_split", results: []deviceTolerance{bitwise, bitwise, bitwise, bitwise}, cases: exactCases("low", 1, 9)},
 	{op: "sum_squares", results: []deviceTolerance{{rel: 0x1p-17, why: "at most 128 additions in a row in float32"}},
-		cases: func() (cases []deviceCase) {
-			before := fill(ir.Fixed(ir.F64, 1), 1, func(int) float64 { return 3.25 })
-			for _, n := range []int{1, 250, 70001} {
-				x := normals(1, 1, ir.Fixed(ir.BF16, n))
-				cases = append(cases, deviceCase{name: "first", attrs: alone, in: []operand{x, {}, {}}},
-					deviceCase{name: "after", attrs: alone, in: []operand{x, before, {}}})
-			}
-			return cases
-		}()},
+		cases: append(eachPartOf([]int{1, 250, 70001}, func(x ir.Type, of ir.Replicas) deviceCase {
+			return deviceCase{in: []operand{normals(1, 1, x), {}, updateRecord(3)}}
+		}), deviceCase{name: "after", attrs: alone, in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 250)), sumOf(3.25), {}}})},
 	{op: "clip_scale", results: []deviceTolerance{scalar, scalar}, cases: []deviceCase{
 		{name: "clipped", in: []operand{stepRecord(false), sumOf(30.5), sumOf(77)}},
 		{name: "short", in: []operand{stepRecord(false), sumOf(0.25)}},
@@ -55,26 +44,57 @@ func sumOf(x float64) operand {
 // bitwise is the tolerance of operations that are defined to the bit.
 var bitwise = deviceTolerance{why: "the same arithmetic"}
 
+// updateRank is the rank that updates its own part.
+const updateRank = 5
+
+// updateRecord is the record of a step of that rank.
+func updateRecord(step int) operand {
+	record := stepRecord(false)
+	record.data[ir.RecordStep], record.data[ir.RecordSeed], record.data[ir.RecordRank] = float64(step), 1<<24-3, updateRank
+	return record
+}
+
+// eachPartOf returns cases of arrays of so many elements, alone and shared by replicas, so that the own part is a whole one, a short one
+// and an empty one.
+func eachPartOf(counts []int, of func(x ir.Type, of ir.Replicas) deviceCase) (cases []deviceCase) {
+	for _, n := range counts {
+		for _, r := range []ir.Replicas{{Parts: 1, Stride: 1}, {Parts: 3, Stride: 4}, {Parts: 2, Stride: 1}, {Parts: 6, Stride: 1}} {
+			c := of(ir.Fixed(ir.BF16, n), r)
+			c.name += fmt.Sprintf("%d in %d by %d", n, r.Parts, r.Stride)
+			c.attrs = append(slices.Clone(c.attrs), r.Attrs()...)
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// share is the type of what a rank keeps for its part of a value.
+func share(d ir.DType, x ir.Type, of ir.Replicas) ir.Type {
+	return ir.Fixed(d, ir.Share(x.Elements(), of.Parts))
+}
+
+func positive(o operand) operand {
+	for i, v := range o.data {
+		o.data[i] = math.Abs(v)
+	}
+	return o
+}
+
 // exactCases has the operands of optimizers with an exact weight, at these steps; low: with the weight's low bits.
 func exactCases(low string, steps ...int) (cases []deviceCase) {
-	for _, n := range []int{7, 1000, 4099} {
-		for _, step := range steps {
-			x, f := ir.Fixed(ir.BF16, n), ir.Fixed(ir.F32, n)
-			exact, moments := normals(3, 1, f), f
-			attrs := alone
+	for _, step := range steps {
+		cases = append(cases, eachPartOf([]int{7, 1000, 4099}, func(x ir.Type, of ir.Replicas) deviceCase {
+			own := share(ir.F32, x, of)
+			c := deviceCase{name: fmt.Sprintf("step %d ", step)}
+			exact, moments := normals(3, 1, own), own
 			if low != "" {
-				moments, attrs = x, append(ir.Attrs{{Key: "stream", Value: 1<<32 - 5}}, alone...)
-				exact = fill(ir.Fixed(ir.I16, n), n, func(i int) float64 { return float64(i*7919%65536 - 32768) })
+				moments, c.attrs = share(ir.BF16, x, of), ir.Attrs{{Key: "stream", Value: 1<<32 - 5}}
+				exact = fill(share(ir.I16, x, of), own.Elements(), func(i int) float64 { return float64(i*7919%65536 - 32768) })
 			}
-			second := normals(5, 0.1, moments)
-			for i, v := range second.data {
-				second.data[i] = math.Abs(v)
-			}
-			record := stepRecord(false)
-			record.data[ir.RecordStep], record.data[ir.RecordSeed], record.data[ir.RecordRank] = float64(step), 1<<24-3, 5
-			cases = append(cases, deviceCase{attrs: attrs, in: []operand{normals(1, 1, x), normals(2, 1, x), exact, normals(4, 0.1, moments), second,
-				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.7 }), record}})
-		}
+			c.in = []operand{normals(1, 1, x), normals(2, 1, x), exact, normals(4, 0.1, moments), positive(normals(5, 0.1, moments)),
+				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.7 }), updateRecord(step)}
+			return c
+		})...)
 	}
 	return cases
 }

@@ -194,8 +194,12 @@ func sumSquaresCase(n int, of ir.Replicas) Case {
 	steps := sumSquaresSteps(n, of, "x", "before", "record", "parts", "y")
 	begin, end := of.Own(of.Number(adamWRank), n)
 	share := ir.Share(n, of.Parts)
+	name := fmt.Sprintf("%d", n)
+	if of.Parts > 1 {
+		name += fmt.Sprintf("_p%d_s%d", of.Parts, of.Stride)
+	}
 	return Case{
-		Name: fmt.Sprintf("%d_p%d_s%d", n, of.Parts, of.Stride),
+		Name: name,
 		Emit: func(m *ptx.Module) {
 			for _, s := range steps {
 				s.Emit(m)
