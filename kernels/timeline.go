@@ -15,43 +15,164 @@ type Timed struct {
 	Op       string  `json:"op"`
 	Kernel   string  `json:"kernel"`
 	Family   string  `json:"family"`
-	Grid     int     `json:"grid"`  // blocks; of a persistent kernel, at most
-	FLOPs    int64   `json:"flops"` // of the tensor cores, with what tiles of experts pad
-	Bytes    int64   `json:"bytes"` // to and from memory, each once
-	Micros   float64 `json:"us"`
-	Ceiling  float64 `json:"ceiling_us"` // at the ceilings themselves
-	Measured bool    `json:"calibrated"` // whether the family was measured; if not, its share of the ceilings is a guess
+	Stream   string  `json:"stream"`
+	Grid     int     `json:"grid"`          // blocks; of a persistent kernel, at most
+	FLOPs    int64   `json:"flops"`         // of the tensor cores, with what tiles of experts pad
+	Bytes    int64   `json:"bytes"`         // to and from memory, each once
+	Link     int64   `json:"link_bytes"`    // fetched from other GPUs of the node
+	Network  int64   `json:"network_bytes"` // fetched from other nodes
+	Micros   float64 `json:"us"`            // if all of it were in the GPU's own memory
+	Wire     float64 `json:"wire_us"`       // that what is fetched is under way
+	Ceiling  float64 `json:"ceiling_us"`    // at the ceilings themselves
+	End      float64 `json:"end_us"`        // from the beginning of its program
+	Measured bool    `json:"calibrated"`    // whether the family was measured; if not, its share of the ceilings is a guess
 }
 
-// Timeline returns the launches of a step, one micro-batch and its update, in order. An error says that nothing is known of the
-// target's ceilings.
-func Timeline(plan *ir.Plan) ([]Timed, error) {
+// Timeline returns the launches of a step, one micro-batch and its update, in order. Launches of one stream run one after another,
+// each for as long as the longer of its work and of its wire. An error says that nothing is known of the target's ceilings.
+func Timeline(plan *ir.Plan, wire Wire) ([]Timed, error) {
 	if plan.Target != "h100" {
 		return nil, fmt.Errorf("target %s has no measured ceilings to predict times from; use --target h100", plan.Target)
 	}
 	var list []Timed
 	for _, p := range plan.Programs {
-		if p.Name != "micro_batch" && p.Name != "update" {
-			continue
-		}
-		for _, l := range p.Launches {
-			k, ok := Lookup(plan.Target, l.Kernel, l.Op.Name)
-			if !ok {
-				panic(fmt.Sprintf("BUG: target %s has no kernel %s for %s", plan.Target, l.Kernel, l.Op.Name))
-			}
-			if k.Steps == nil {
-				continue
-			}
-			for _, s := range k.Steps(l) {
-				work := floor(s.Launch, l)
-				t := Timed{Program: p.Name, Section: l.Section, Op: l.Op.Name, Kernel: s.Entry, Family: s.Family(), Grid: s.Grid,
-					FLOPs: work.FLOPs, Bytes: work.Bytes, Ceiling: s.Ceiling(work)}
-				t.Micros, t.Measured = s.Predict(work)
-				list = append(list, t)
-			}
+		if p.Name == "micro_batch" || p.Name == "update" {
+			list = append(list, timed(p, wire)...)
 		}
 	}
 	return list, nil
+}
+
+// timed returns the launches of a program on a GPU.
+func timed(p *ir.Program, wire Wire) (list []Timed) {
+	var now [ir.Streams]float64
+	ends := make([]float64, len(p.Launches))
+	for i, l := range p.Launches {
+		at := now[l.Stream]
+		for _, other := range l.After {
+			at = max(at, ends[other])
+		}
+		steps := stepsOf(l)
+		first := len(list)
+		for _, s := range steps {
+			work := floor(s.Launch, l)
+			t := Timed{Program: p.Name, Section: l.Section, Op: l.Op.Name, Kernel: s.Entry, Family: s.Family(), Stream: l.Stream.String(), Grid: s.Grid,
+				FLOPs: work.FLOPs, Bytes: work.Bytes, Ceiling: s.Ceiling(work)}
+			t.Micros, t.Measured = s.Predict(work)
+			list = append(list, t)
+		}
+		fetch(list[first:], l, wire)
+		for j := first; j < len(list); j++ {
+			at += max(list[j].Micros, list[j].Wire)
+			list[j].End = at
+		}
+		now[l.Stream], ends[i] = at, at
+	}
+	return list
+}
+
+// stepsOf returns the kernels that a launch of the plan starts.
+func stepsOf(l *ir.Launch) []gpu.Step {
+	k, ok := Lookup("h100", l.Kernel, l.Op.Name)
+	if !ok {
+		panic(fmt.Sprintf("BUG: target h100 has no kernel %s for %s", l.Kernel, l.Op.Name))
+	}
+	if k.Steps == nil {
+		return nil
+	}
+	return k.Steps(l)
+}
+
+// fetch notes what a launch of the plan fetches at the kernel that moves the most.
+func fetch(list []Timed, l *ir.Launch, wire Wire) {
+	link, network := wire.received(l)
+	if link+network == 0 || len(list) == 0 {
+		return
+	}
+	most := 0
+	for i := range list {
+		if list[i].Bytes > list[most].Bytes {
+			most = i
+		}
+	}
+	t := &list[most]
+	t.Link, t.Network, t.Wire = link, network, wire.micros(link, network)
+}
+
+// Micros returns how long the launches of a program take: until the last of them ends, and no less than all their work, for
+// launches that run side by side share the GPU.
+func Micros(list []Timed, program string) float64 {
+	last, work := 0.0, 0.0
+	for _, t := range list {
+		if t.Program == program {
+			last, work = max(last, t.End), work+t.Micros
+		}
+	}
+	return max(last, work)
+}
+
+// Balanced returns a plan as it runs under a router that deals tokens to experts in turn, as bench --router balanced does, where the
+// plan expects choices at random: a token travels to as few ranks as its experts fill, and a rank gets rows for as many.
+func Balanced(plan *ir.Plan) *ir.Plan {
+	out := *plan
+	dims := map[ir.Dim]ir.Dim{}
+	for _, p := range plan.Programs {
+		for _, l := range p.Launches {
+			if l.Op.Name == "dispatch_plan" {
+				received := l.Out[1].Type.Shape[0]
+				even := received
+				even.Expected = dealt(l.In[0].Type.Dim(0), l.In[0].Type.Dim(1), l.Attrs.Int("experts"), l.Attrs.Int("ranks"))
+				dims[received] = even
+			}
+		}
+	}
+	buffers := map[*ir.Buffer]*ir.Buffer{nil: nil}
+	swap := func(list []*ir.Buffer) (swapped []*ir.Buffer) {
+		for _, b := range list {
+			if _, ok := buffers[b]; !ok {
+				c := *b
+				c.Type.Shape = append([]ir.Dim(nil), b.Type.Shape...)
+				for i, d := range c.Type.Shape {
+					if even, ok := dims[d]; ok {
+						c.Type.Shape[i] = even
+					}
+				}
+				buffers[b] = &c
+			}
+			swapped = append(swapped, buffers[b])
+		}
+		return swapped
+	}
+	out.Programs = nil
+	for _, p := range plan.Programs {
+		q := &ir.Program{Name: p.Name}
+		for _, l := range p.Launches {
+			c := *l
+			c.In, c.Out = swap(l.In), swap(l.Out)
+			switch l.Op.Name {
+			case "dispatch":
+				c.Cost.Sent = l.Cost.Sent * c.Out[0].Type.Expected() / l.Out[0].Type.Expected()
+			case "combine":
+				c.Cost.Sent = l.Cost.Sent * c.In[0].Type.Expected() / l.In[0].Type.Expected()
+			}
+			q.Launches = append(q.Launches, &c)
+		}
+		out.Programs = append(out.Programs, q)
+	}
+	return &out
+}
+
+// dealt is how many tokens a rank receives, rounded up, when token t has the k experts from t·k on, in turn.
+func dealt(tokens, k, experts, ranks int) int {
+	sent := 0 // by the tokens that have every expert as often as any other
+	for t := range experts {
+		to := map[int]bool{}
+		for j := range k {
+			to[(t*k+j)%experts*ranks/experts] = true
+		}
+		sent += len(to)
+	}
+	return (tokens*sent + experts - 1) / experts
 }
 
 // floor is what a launch of an operation cannot do without.

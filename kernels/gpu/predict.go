@@ -46,19 +46,19 @@ func (l Launch) Predict(f Floor) (micros float64, measured bool) {
 	for found := measured; !found; {
 		cut := strings.LastIndexByte(family, '_')
 		if cut < 0 {
-			return gap + l.Ceiling(f)/tuned.H100Share, false
+			return gap + max(l.Ceiling(f)/tuned.H100Share, tuned.H100Least), false
 		}
 		family = family[:cut]
 		s, found = speed(family)
 	}
-	micros = gap + s.Latency
+	micros = s.Latency
 	if s.Tensor > 0 {
 		micros += l.arithmetic(f) / s.Tensor
 	}
 	if s.Memory > 0 {
 		micros += memory(f) / s.Memory
 	}
-	return micros, measured
+	return gap + max(micros, tuned.H100Least), measured
 }
 
 // speed returns what was measured of a family.

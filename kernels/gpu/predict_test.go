@@ -55,7 +55,7 @@ func TestPredict(t *testing.T) {
 		return 1000 / share
 	}
 	for _, s := range tuned.H100Speeds {
-		want := s.Latency + at(s.Tensor) + at(s.Memory)
+		want := max(1.3, s.Latency+at(s.Tensor)+at(s.Memory))
 		for _, c := range []struct {
 			launch   gpu.Launch
 			measured bool
@@ -69,8 +69,8 @@ func TestPredict(t *testing.T) {
 				t.Errorf("%s: %v µs, %v, want %v", c.launch.Entry, got, measured, c.want)
 			}
 		}
-		if got, _ := (gpu.Launch{Entry: s.Family, Grid: 132}).Predict(gpu.Floor{}); math.Abs(got-(0.7+s.Latency)) > 1e-9 {
-			t.Errorf("%s of nothing: %v µs, want %v", s.Family, got, 0.7+s.Latency)
+		if got, _ := (gpu.Launch{Entry: s.Family, Grid: 132}).Predict(gpu.Floor{}); math.Abs(got-(0.7+max(1.3, s.Latency))) > 1e-9 {
+			t.Errorf("%s of nothing: %v µs, want %v", s.Family, got, 0.7+max(1.3, s.Latency))
 		}
 	}
 	if got, measured := (gpu.Launch{Entry: "nobody_1", Grid: 132}).Predict(floor); measured || math.Abs(got-(0.7+1000/0.8)) > 1e-9*got {

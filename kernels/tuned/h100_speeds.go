@@ -11,6 +11,9 @@ const (
 	H100Gap          = 0.7
 	H100DependentGap = 0.45
 
+	// H100Least is how many microseconds the shortest launch takes beside the gap.
+	H100Least = 1.3
+
 	// H100BlockFLOPs is what one multiprocessor, and so a block that has it alone, does a second at the clock of NVIDIA's
 	// data sheet: 4096 operations a cycle at 1.83 GHz.
 	H100BlockFLOPs = 4096 * 1.83e9
