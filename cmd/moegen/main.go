@@ -3,7 +3,7 @@
 // It is the only place that reads configs from disk, writes what gen returns, and starts processes. Errors are
 // one sentence on standard error: what is wrong, where, what to do. The exit status is 0 when all went well, 1
 // when something failed on the way, 2 when the command line or a file that it names is not usable, 3 when a GPU is needed and
-// this machine has none that can be used.
+// this machine has none that can be used, 4 when doctor finds this machine unfit.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"moegen/runtime/driver"
+	"moegen/runtime/health"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -44,6 +45,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
+	case err == errUnfit: // the report has said why
+		return health.ExitUnfit
 	case errors.As(err, &gpu):
 		fmt.Fprintln(stderr, "moegen:", err)
 		return gpu.ExitStatus()

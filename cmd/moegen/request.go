@@ -16,6 +16,9 @@ type requestFlags struct {
 	request gen.Request
 	layers  int
 	dump    string
+
+	topologyFile string
+	topology     gen.Topology // of topologyFile; all unknown without
 }
 
 const layersUsage = "so many first layers of the model, at full width, to train or measure what does not fit whole (default: all)"
@@ -32,6 +35,8 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.StringVar(&f.request.Optimizer, "optimizer", "", "what AdamW keeps: on h100 split (the weight exactly, as bf16 and 16 low bits, and bf16 moments rounded\n"+
 		"stochastically; the default), bf16 (weight and moments), or f32 (weight and moments, beside the bf16 weight); on cpu f32")
 	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
+	g.flags.StringVar(&f.topologyFile, "topology", "", "`FILE` that moegen doctor --save wrote on the machine: gives --gpus where that is not given, and the memory that a\n"+
+		"plan must fit into (target h100)")
 	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
 		"what backward computes again instead of keeping it: none, up (the experts' up-projection), block (whole\n"+
@@ -52,6 +57,9 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 		if err := refuseExisting(f.dump); err != nil {
 			return nil, err
 		}
+	}
+	if err := f.useTopology(cmd); err != nil {
+		return nil, err
 	}
 	m, err := loadLayers(model, f.layers)
 	if err != nil {
@@ -74,6 +82,41 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 		return planned, err
 	}
 	return planned, writeFolder(f.dump, dumps)
+}
+
+// useTopology takes from the topology file what the command line does not say.
+func (f *requestFlags) useTopology(cmd *cobra.Command) (err error) {
+	if f.topologyFile == "" {
+		return nil
+	}
+	if f.topology, err = readTopology(f.topologyFile); err != nil {
+		return err
+	}
+	there := f.topology.Nodes * f.topology.GPUs
+	if !cmd.Flags().Changed("gpus") {
+		f.request.GPUs = there
+	} else if f.request.Target != "cpu" && f.request.GPUs > there {
+		return fmt.Errorf("--gpus %d are more than the %d of %s; give fewer, or another topology", f.request.GPUs, there, f.topologyFile)
+	}
+	return nil
+}
+
+// room returns how many bytes a GPU of the topology has for the arena of a rank, 0 where there is no GPU or that is not known.
+func (f *requestFlags) room() int64 {
+	if f.request.Target == "cpu" {
+		return 0
+	}
+	return f.topology.Arena()
+}
+
+// checkRoom refuses a plan that a GPU of the topology has no room for.
+func (f *requestFlags) checkRoom(planned *gen.Planned) error {
+	room := f.room()
+	if need := planned.Manifest(version, testedGo).PeakBytesPerGPU; room > 0 && need > room {
+		return fmt.Errorf("the plan takes %s bytes of every GPU, and those of %s have %s for it; use more GPUs, or a smaller --micro-batch or --seq",
+			grouped(need), f.topologyFile, grouped(room))
+	}
+	return nil
 }
 
 // refuseExisting returns an error when there is something at path already.

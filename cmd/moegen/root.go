@@ -20,7 +20,7 @@ func newRoot() *cobra.Command {
 and every byte of memory is planned when it is built.
 
 Exit status: 0 all went well; 1 something failed on the way; 2 the command line, or a file that it names, is
-not usable.`,
+not usable; 3 this needs a GPU, and there is none that can be used; 4 doctor finds this machine unfit.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -34,7 +34,7 @@ not usable.`,
 	}
 	root.AddGroup(
 		&cobra.Group{ID: "make", Title: "Make a training binary:"},
-		&cobra.Group{ID: "look", Title: "Look at models, plans and binaries:"},
+		&cobra.Group{ID: "look", Title: "Look at models, plans, binaries and machines:"},
 		&cobra.Group{ID: "kernels", Title: "Work on GPU kernels:"},
 	)
 	for _, c := range []struct {
@@ -44,6 +44,7 @@ not usable.`,
 		{"make", buildCommand()},
 		{"make", emitCommand()},
 		{"make", initCommand()},
+		{"look", doctorCommand()},
 		{"look", inspectCommand()},
 		{"look", modelsCommand()},
 		{"look", planCommand()},

@@ -20,21 +20,30 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines of testdata/script: messages, exit statuses, and what is left behind.
-// "exits N command..." runs a command that must end with status N; [cuda] holds where a CUDA toolkit is installed.
+// "exits N command..." runs a command that must end with status N; [cuda] holds where a CUDA toolkit is installed, [gpu]
+// where there is an NVIDIA driver, [stub] where libraries that pose as it could be built; they are in $STUB.
 func TestScripts(t *testing.T) {
+	stub := stubDriver(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GOCACHE", buildCache(t))
 			e.Setenv("BIN", filepath.SplitList(e.Getenv("PATH"))[0]) // where moegen is
+			e.Setenv("STUB", stub)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "cuda" {
-				return false, fmt.Errorf("there is no condition %s", name)
+			switch name {
+			case "cuda":
+				installed, err := filepath.Glob("/usr/local/cuda*/bin/ptxas")
+				return installed != nil, err
+			case "gpu":
+				_, err := os.Stat("/dev/nvidiactl")
+				return err == nil, nil
+			case "stub":
+				return stub != "", nil
 			}
-			installed, err := filepath.Glob("/usr/local/cuda*/bin/ptxas")
-			return installed != nil, err
+			return false, fmt.Errorf("there is no condition %s", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
@@ -57,6 +66,28 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// stubDriver builds libraries that pose as NVIDIA's, under the names by which they are loaded, and returns their folder;
+// "" without a C compiler.
+func stubDriver(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		return ""
+	}
+	driver, err := filepath.Glob("../../runtime/driver/conformance/stub/*.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	management := []string{"../../runtime/driver/purego/testdata/management.c"}
+	folder := t.TempDir()
+	for name, sources := range map[string][]string{"libcuda.so.1": driver, "libnvidia-ml.so.1": management, "libnccl.so.2": management} {
+		cmd := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-fvisibility=hidden", "-o", filepath.Join(folder, name)}, sources...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	return folder
 }
 
 // buildCache is a build cache for the tests of this package, apart from the user's.

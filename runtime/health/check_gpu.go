@@ -185,7 +185,7 @@ func joined(l Link) string {
 // slowest says what the slowest link is made for.
 func slowest(links []Link) string {
 	t := Topology{Links: links}
-	text := rate(t.Slowest()) + " in one direction"
+	text := rate(t.Slowest().BytesPerSecond) + " in one direction"
 	if len(links) > 1 {
 		text = "at least " + text
 	}

@@ -23,7 +23,7 @@ func fit(gpus int) Machine {
 		g := GPU{Number: i, Ordinal: i, Name: "NVIDIA H100 80GB HBM3", Bus: "0000:" + string("123456789"[i]) + "B:00.0", Capability: 90, SMs: 132,
 			MemoryBytes: 79 << 30, FreeBytes: 79 << 30, ECC: ECC{On: true, Pending: true}, PCIe: Lanes{5, 5, 16, 16},
 			SMClock: Clock{1980, 1980, 1980, 1980}, MemoryClock: Clock{2619, 2619, 2619, 2619}, Power: Power{70, 700, 700, 700},
-			NVLinks: slices.Repeat([]NVPort{{Active: true, Switch: true}}, 18), NVLinkBytesPerSecond: 26_562_000_000}
+			NVLinks: slices.Repeat([]NVPort{{Active: true, Switch: true}}, 18), NVLinkBytesPerSecond: 25_000_000_000}
 		for peer := range gpus {
 			if peer != i {
 				g.Peers = append(g.Peers, peer)
@@ -132,7 +132,7 @@ func TestExamine(t *testing.T) {
 // A machine's links follow from the ports of its GPUs.
 func TestLinks(t *testing.T) {
 	m := fit(4)
-	all := Link{GPUs: []int{0, 1, 2, 3}, Kind: NVLink, BytesPerSecond: 18 * 26_562_000_000}
+	all := Link{GPUs: []int{0, 1, 2, 3}, Kind: NVLink, BytesPerSecond: 18 * 25_000_000_000}
 	if got := m.GPUs.Links(); !cmp.Equal(got, []Link{all}) {
 		t.Errorf("behind switches: %+v", got)
 	}
@@ -142,14 +142,14 @@ func TestLinks(t *testing.T) {
 	}
 	const pcie = 16 * 3_938_461_538
 	want := []Link{
-		{[]int{0, 1}, NVLink, 4 * 26_562_000_000, false}, {[]int{0, 2}, PCIe, pcie, false}, {[]int{0, 3}, PCIe, pcie, false},
-		{[]int{1, 2}, PCIe, pcie, false}, {[]int{1, 3}, PCIe, pcie, false}, {[]int{2, 3}, NVLink, 4 * 26_562_000_000, false},
+		{[]int{0, 1}, NVLink, 4 * 25_000_000_000, false}, {[]int{0, 2}, PCIe, pcie, false}, {[]int{0, 3}, PCIe, pcie, false},
+		{[]int{1, 2}, PCIe, pcie, false}, {[]int{1, 3}, PCIe, pcie, false}, {[]int{2, 3}, NVLink, 4 * 25_000_000_000, false},
 	}
 	if got := m.GPUs.Links(); !cmp.Equal(got, want) {
 		t.Errorf("bridges: %+v", got)
 	}
 	topology, ok := m.GPUs.Topology()
-	if err := topology.Check(); !ok || err != nil || topology.Slowest() != pcie || topology.GPUs != 4 || topology.Nodes != 1 {
+	if err := topology.Check(); !ok || err != nil || topology.Slowest().BytesPerSecond != pcie || topology.GPUs != 4 || topology.Nodes != 1 {
 		t.Errorf("topology %+v, %v", topology, err)
 	}
 	// A GPU that is hidden is no part of it, one that shows nothing makes the links unknown, and the smallest one counts.

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -12,6 +13,7 @@ type Topology struct {
 	GPU         string `toml:"gpu,omitempty"`
 	Capability  string `toml:"compute_capability,omitempty"`
 	MemoryBytes int64  `toml:"memory_bytes" comment:"of a GPU"`
+	Network     int64  `toml:"network_bytes_per_second,omitempty" comment:"that a GPU gets from other nodes; doctor does not know it"`
 	Links       []Link `toml:"links,omitempty"`
 }
 
@@ -43,6 +45,9 @@ func (t *Topology) Check() error {
 	case t.MemoryBytes < 1:
 		return fmt.Errorf("memory_bytes is %d, and must be the bytes of memory of a GPU", t.MemoryBytes)
 	}
+	if t.Network < 0 {
+		return fmt.Errorf("network_bytes_per_second is %d, and must be at least 1, or left out where it is not known", t.Network)
+	}
 	joined := map[[2]int]bool{}
 	for i, l := range t.Links {
 		if len(l.GPUs) < 2 {
@@ -73,13 +78,10 @@ func (t *Topology) Check() error {
 	return nil
 }
 
-// Slowest returns the bytes a second of the slowest link in one direction, 0 without links.
-func (t *Topology) Slowest() int64 {
-	var slowest int64
-	for _, l := range t.Links {
-		if slowest == 0 || l.BytesPerSecond < slowest {
-			slowest = l.BytesPerSecond
-		}
+// Slowest returns the slowest link; without links one of nothing.
+func (t *Topology) Slowest() Link {
+	if len(t.Links) == 0 {
+		return Link{}
 	}
-	return slowest
+	return slices.MinFunc(t.Links, func(a, b Link) int { return cmp.Compare(a.BytesPerSecond, b.BytesPerSecond) })
 }

@@ -37,7 +37,7 @@ type inspection struct {
 	LinkState    uintptr `cu:"nvmlDeviceGetNvLinkState"`
 	LinkRemote   uintptr `cu:"nvmlDeviceGetNvLinkRemotePciInfo_v2"`
 	LinkKind     uintptr `cu:"nvmlDeviceGetNvLinkRemoteDeviceType"`
-	Fields       uintptr `cu:"nvmlDeviceGetFieldValues"`
+	LinkVersion  uintptr `cu:"nvmlDeviceGetNvLinkVersion"`
 	Processes    uintptr `cu:"nvmlDeviceGetComputeRunningProcesses_v3"`
 	ProcessName  uintptr `cu:"nvmlSystemGetProcessName"`
 }
@@ -47,12 +47,15 @@ const (
 	nvmlSlowdown    = 1   // nvmlTemperatureThresholds_t
 	nvmlSwitch      = 2   // nvmlIntNvLinkDeviceType_t
 	nvmlMaxLinks    = 18  // of an H100
-	nvmlLinkSpeed   = 90  // field: MB/s of an NVLink in one direction
 	nvmlMemoryV2    = 2   // version of nvmlMemory_v2_t
 	nvmlMaxName     = 96  // bytes of a GPU's name
 	maxProcesses    = 128 // on one GPU; more make the list unknown
 	maxProcessBytes = 1 << 46
 )
+
+// linkBytes is what an NVLink carries a second in one direction as NVIDIA states it, by nvmlNvlinkVersion: of NVLink 1, 2,
+// 2.2, 3, 3.1, 4 and 5.
+var linkBytes = map[uint32]int64{1: 20e9, 2: 25e9, 3: 25e9, 4: 25e9, 5: 25e9, 6: 25e9, 7: 50e9}
 
 // pciInfo is nvmlPciInfo_t, 68 bytes.
 type pciInfo struct {
@@ -66,16 +69,6 @@ type memoryInfo struct {
 	version                     uint32
 	_                           uint32
 	total, reserved, free, used uint64
-}
-
-// fieldValue is nvmlFieldValue_t, 40 bytes.
-type fieldValue struct {
-	field, scope  uint32
-	when, latency int64
-	kind          uint32
-	result        int32
-	value         uint32 // as far as it is one of 32 bits
-	_             uint32
 }
 
 // processInfo is nvmlProcessInfo_t, 24 bytes.
@@ -230,7 +223,7 @@ func (n *inspector) read(g *health.GPU, handle uintptr) {
 // links reads the NVLinks of a GPU and the bytes that one carries a second in one direction.
 func (n *inspector) links(handle uintptr) (ports []health.NVPort, bytesPerSecond int64) {
 	for link := range uintptr(nvmlMaxLinks) {
-		var active, kind uint32
+		var active, kind, version uint32
 		if !ask(n.LinkState, handle, link, uintptr(unsafe.Pointer(&active))) {
 			continue
 		}
@@ -239,13 +232,11 @@ func (n *inspector) links(handle uintptr) (ports []health.NVPort, bytesPerSecond
 			var pci pciInfo
 			ask(n.LinkRemote, handle, link, uintptr(unsafe.Pointer(&pci)))
 			ask(n.LinkKind, handle, link, uintptr(unsafe.Pointer(&kind)))
+			ask(n.LinkVersion, handle, link, uintptr(unsafe.Pointer(&version)))
 			port.Remote, port.Switch = text(pci.bus[:]), kind == nvmlSwitch
+			bytesPerSecond = linkBytes[version]
 		}
 		ports = append(ports, port)
-	}
-	speed := fieldValue{field: nvmlLinkSpeed}
-	if len(ports) > 0 && ask(n.Fields, handle, 1, uintptr(unsafe.Pointer(&speed))) && speed.result == 0 {
-		bytesPerSecond = int64(speed.value) * 1e6
 	}
 	return ports, bytesPerSecond
 }

@@ -50,7 +50,7 @@ func TestInspectHealthy(t *testing.T) {
 		g.Temperature, g.Hottest, g.Throttle = 41, 90, health.Idle
 		g.ECC = health.ECC{On: true, Pending: true}
 		g.PCIe = health.Lanes{Generation: 1, MaxGeneration: 5, Width: 16, MaxWidth: 16}
-		g.NVLinks, g.NVLinkBytesPerSecond = slices.Repeat([]health.NVPort{{Active: true, Switch: true, Remote: "0000:05:00.0"}}, 18), 26_562_000_000
+		g.NVLinks, g.NVLinkBytesPerSecond = slices.Repeat([]health.NVPort{{Active: true, Switch: true, Remote: "0000:05:00.0"}}, 18), 25_000_000_000
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("want -, found +:\n%s", diff)
@@ -59,7 +59,7 @@ func TestInspectHealthy(t *testing.T) {
 		t.Errorf("a healthy machine is %s: %+v", r.Status, r.Checks)
 	}
 	links := found.Links()
-	if want := []health.Link{{GPUs: []int{0, 1}, Kind: health.NVLink, BytesPerSecond: 18 * 26_562_000_000}}; !cmp.Equal(links, want) {
+	if want := []health.Link{{GPUs: []int{0, 1}, Kind: health.NVLink, BytesPerSecond: 18 * 25_000_000_000}}; !cmp.Equal(links, want) {
 		t.Errorf("links %+v, want %+v", links, want)
 	}
 }

@@ -40,9 +40,8 @@ static int started;
 
 typedef struct { char legacy[16]; uint32_t domain, bus, device, id, subsystem; char text[32]; } pci;
 typedef struct { uint32_t version; uint64_t total, reserved, free, used; } memory;
-typedef struct { uint32_t field, scope; int64_t when, latency; uint32_t kind; int32_t result; union { uint32_t u; uint64_t ull; } value; } field;
 typedef struct { uint32_t pid; uint64_t used; uint32_t gpu, slice; } process;
-_Static_assert(sizeof(pci) == 68 && sizeof(memory) == 40 && sizeof(field) == 40 && sizeof(process) == 24, "layouts of nvml.h");
+_Static_assert(sizeof(pci) == 68 && sizeof(memory) == 40 && sizeof(process) == 24, "layouts of nvml.h");
 
 #define EXPORT __attribute__((visibility("default")))
 #define ABI(ok, ...) \
@@ -164,14 +163,7 @@ EXPORT int nvmlDeviceGetNvLinkState(device *d, uint32_t link, uint32_t *active) 
 EXPORT int nvmlDeviceGetNvLinkRemotePciInfo_v2(device *d, uint32_t link, pci *p) { NEED_LINK; ABI(p, "result pointer"); address(p, 5); return OK; }
 EXPORT int nvmlDeviceGetNvLinkRemoteDeviceType(device *d, uint32_t link, uint32_t *kind) { NEED_LINK; OUT(kind); *kind = 2; return OK; }
 
-EXPORT int nvmlDeviceGetFieldValues(device *d, int n, field *f) {
-	DEVICE;
-	ABI(n == 1 && f && f->field == 90 && f->scope == 0, "%d fields", n);
-	f->kind = 1;
-	f->result = OK;
-	f->value.u = 26562;
-	return OK;
-}
+EXPORT int nvmlDeviceGetNvLinkVersion(device *d, uint32_t link, uint32_t *version) { NEED_LINK; OUT(version); *version = 6; return OK; }
 
 EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(device *d, uint32_t *n, process *list) {
 	DEVICE;
