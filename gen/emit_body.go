@@ -32,9 +32,10 @@ func newBody(e *emitter, rows []*segment) *body {
 	}
 }
 
-// statements emits one call a launch with its comment, a blank line between them.
+// statements emits one call a launch with its comment, a blank line between them. They begin and end on the compute stream.
 func (b *body) statements() []*jen.Statement {
 	var out []*jen.Statement
+	on := ir.Compute
 	for i, c := range b.rows[0].calls {
 		var values []jen.Code
 		for j, a := range c.args {
@@ -48,19 +49,26 @@ func (b *body) statements() []*jen.Statement {
 				out = append(out, jen.Comment(line))
 			}
 		}
-		if c.step != nil {
-			values = append([]jen.Code{jen.Op("&").Id(b.e.kernelVar(c.step)), jen.Lit(c.step.Grid)}, values...)
-			out = append(out, jen.Id("r").Dot("Launch").Call(values...))
-			continue
-		}
-		function := strings.TrimPrefix(strings.TrimPrefix(c.kernel.Name, "host."), "device.")
-		if method, ok := strings.CutPrefix(function, "Rank."); ok {
-			out = append(out, jen.Id("r").Dot(method).Call(values...))
-		} else {
-			out = append(out, jen.Qual(hostPath, function).Call(values...))
-		}
+		out = append(append(append(out, c.before(on)...), b.call(c, values)), c.after()...)
+		on = c.meeting.stream
+	}
+	if on != ir.Compute {
+		out = append(out, turn(ir.Compute))
 	}
 	return out
+}
+
+// call emits a call with its arguments.
+func (b *body) call(c call, values []jen.Code) *jen.Statement {
+	if c.step != nil {
+		values = append([]jen.Code{jen.Op("&").Id(b.e.kernelVar(c.step)), jen.Lit(c.step.Grid)}, values...)
+		return jen.Id("r").Dot("Launch").Call(values...)
+	}
+	function := strings.TrimPrefix(strings.TrimPrefix(c.kernel.Name, "host."), "device.")
+	if method, ok := strings.CutPrefix(function, "Rank."); ok {
+		return jen.Id("r").Dot(method).Call(values...)
+	}
+	return jen.Qual(hostPath, function).Call(values...)
 }
 
 // argument emits argument j of call i; the rank of a method is its receiver and no argument.

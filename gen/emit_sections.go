@@ -32,6 +32,9 @@ type call struct {
 	args   []kernels.Arg
 	step   *gpu.Step // what it launches on a GPU, with step.Args beside args; nil: it calls a function of the runtime
 	more   bool      // it goes on with the launch of the call before
+	last   bool      // of its launch
+
+	meeting meeting // of its launch
 }
 
 // newCalls looks a launch up in the registry and holds it against its kernel.
@@ -97,7 +100,7 @@ func (c call) buffers(i int) []*ir.Buffer {
 // signature is what two calls must have in common to become one line of a function.
 func (c call) signature() string {
 	var b strings.Builder
-	b.WriteString(c.kernel.Name)
+	fmt.Fprintf(&b, "%s %s", c.kernel.Name, c.meeting)
 	if c.step != nil {
 		fmt.Fprintf(&b, " %s %d", c.step.Entry, c.step.Grid)
 	}
@@ -129,13 +132,18 @@ func (c call) signature() string {
 func sections(target string, p *ir.Program) ([]*segment, []*kind) {
 	var segments []*segment
 	var kinds []*kind
-	for _, l := range p.Launches {
+	meet := meetings(p)
+	for i, l := range p.Launches {
 		if len(segments) == 0 || segments[len(segments)-1].section != l.Section {
 			segments = append(segments, &segment{section: l.Section})
 		}
 		s := segments[len(segments)-1]
 		s.launches = append(s.launches, l)
-		s.calls = append(s.calls, newCalls(target, l)...)
+		calls := newCalls(target, l)
+		for j := range calls {
+			calls[j].meeting, calls[j].last = meet[i], j == len(calls)-1
+		}
+		s.calls = append(s.calls, calls...)
 	}
 	bySignature := map[string]*kind{}
 	for _, s := range segments {

@@ -27,6 +27,7 @@ type Request struct {
 	GPUs       int    // ranks
 	Optimizer  string // what AdamW keeps: bf16, split, f32; "": the target's default, the first of Optimizers
 	Recompute  Recompute
+	NoOverlap  bool // what ranks exchange is not hidden under computation: one stream
 }
 
 // DTypes gives, by target, the element type that it trains in.

@@ -6,14 +6,29 @@ import "moegen/ir"
 // section shorten lives. A cheap result that is wanted only later on in its section is computed right in
 // front of its first reader. A node that leaves nothing but what is written at the end, a weight gradient,
 // runs as soon as it can, before the operands that only it still needs meet new activations. Taps stand right
-// behind what they watch.
+// behind what they watch. Programs of several GPUs are ordered for two streams, to hide what the ranks exchange.
 func schedule(s *step) error {
+	s.arrange(s.req.Target == "h100" && s.req.GPUs > 1 && !s.req.NoOverlap)
+	return nil
+}
+
+// arrange fixes the order for one stream or for two.
+func (s *step) arrange(two bool) {
+	s.streams = map[*ir.Node]ir.Stream{}
 	s.rewrite(func(g *ir.Graph) *ir.Graph {
 		h := *g
-		h.Nodes = newScheduler(g).order()
+		if !two {
+			h.Nodes = newScheduler(g).order()
+			return &h
+		}
+		h.Nodes = overlapped(g)
+		for _, n := range h.Nodes {
+			if n.Op.Collective() {
+				s.streams[n] = ir.Communication
+			}
+		}
 		return &h
 	})
-	return nil
 }
 
 type scheduler struct {
@@ -54,21 +69,35 @@ func newScheduler(g *ir.Graph) *scheduler {
 }
 
 func (s *scheduler) order() []*ir.Node {
-	for i, n := range s.graph.Nodes {
-		if s.placed[n] || s.sinks[n] {
-			continue
-		}
-		for _, m := range s.graph.Nodes[i+1:] {
-			if m.Section != n.Section {
-				break
-			}
-			if s.writes[m] && !s.writes[n] && s.ready(m) {
-				s.place(m)
+	for _, nodes := range sectionsOf(s.graph) {
+		for i, n := range nodes {
+			if !s.placed[n] && !s.sinks[n] {
+				s.early(n, nodes[i+1:])
+				s.place(n)
 			}
 		}
-		s.place(n)
 	}
 	return s.out
+}
+
+// sectionsOf cuts a graph into runs of nodes of one section.
+func sectionsOf(g *ir.Graph) (out [][]*ir.Node) {
+	for i, n := range g.Nodes {
+		if i == 0 || n.Section != g.Nodes[i-1].Section {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], n)
+	}
+	return out
+}
+
+// early places nodes of the rest of a section, in front of n, that leave nothing but what is written at the end.
+func (s *scheduler) early(n *ir.Node, rest []*ir.Node) {
+	for _, m := range rest {
+		if s.writes[m] && !s.writes[n] && s.ready(m) {
+			s.place(m)
+		}
+	}
 }
 
 // ready reports whether all operands of a node are there, or wait only for their first reader.

@@ -8,8 +8,8 @@ import (
 	"moegen/runtime/safetensors"
 )
 
-// Rank is one rank of a program, as the program's functions see it: they tell it what to launch, in the order of one
-// stream. The first thing that goes wrong is kept, and comes back from the Run of the part.
+// Rank is one rank of a program, as the program's functions see it: they tell it what to launch, in an order in which one
+// stream could run it. The first thing that goes wrong is kept, and comes back from the Run of the part.
 type Rank struct {
 	ID    int
 	Ranks int
@@ -18,20 +18,26 @@ type Rank struct {
 	device    driver.Device
 	module    driver.Module
 	stream    driver.Stream
+	beside    driver.Stream // that of communication, in graphs
 	arena     driver.Addr
 	bytes     int64 // of the arena
 	functions map[*Kernel]*driver.Function
-	notes     []step // of the part whose function is running
+	events    []*driver.Event // of marks, by number
+	notes     []step          // of the part whose function is running
+	now       Stream          // of what is noted
 	err       error
 }
 
-// step is one thing that a part does: exactly one of launch, fill, load and tap is set.
+// step is one thing that a part does: exactly one of launch, fill, load, tap, mark and wait is set.
 type step struct {
+	on        Stream
 	launch    *driver.Launch
 	dependent bool // the kernel may be started before the one in front of it has ended
 	fill      *area
 	load      *load
 	tap       *tap
+	mark      *driver.Event
+	wait      *driver.Event
 }
 
 // area is a piece of the arena.
@@ -57,9 +63,15 @@ type tap struct {
 
 // note calls the function of a part and returns what it does.
 func (r *Rank) note(f func(*Rank)) ([]step, error) {
-	r.notes, r.err = nil, nil
+	r.notes, r.now, r.err = nil, Compute, nil
 	f(r)
 	return r.notes, r.err
+}
+
+// add notes a step.
+func (r *Rank) add(s step) {
+	s.on = r.now
+	r.notes = append(r.notes, s)
 }
 
 // Launch launches a kernel on a grid of so many blocks.
@@ -72,7 +84,7 @@ func (r *Rank) Launch(k *Kernel, grid int, args ...Arg) {
 		r.err = err
 		return
 	}
-	r.notes = append(r.notes, step{launch: l, dependent: k.Dependent})
+	r.add(step{launch: l, dependent: k.Dependent})
 }
 
 func (r *Rank) launch(k *Kernel, grid int, args []Arg) (*driver.Launch, error) {
@@ -108,7 +120,7 @@ func (r *Rank) Zero(off, bytes int64) {
 	if off%4 != 0 || bytes%4 != 0 {
 		panic(fmt.Sprintf("BUG: device: zeros in %d bytes at offset %d", bytes, off))
 	}
-	r.notes = append(r.notes, step{fill: &area{r.at(off, bytes), bytes}})
+	r.add(step{fill: &area{r.at(off, bytes), bytes}})
 }
 
 // RopeTable fills rotation tables: host.RopeTable's, rounded to a type.
@@ -119,40 +131,50 @@ func (r *Rank) RopeTable(seq, rot int, invFreq []float64, scale float64, d safet
 	for i, off := range []int64{cos, sin} {
 		raw := make([]byte, n*d.Bytes())
 		safetensors.Encode(d, tables[i], raw)
-		r.notes = append(r.notes, step{load: &load{r.at(off, int64(len(raw))), raw}})
+		r.add(step{load: &load{r.at(off, int64(len(raw))), raw}})
 	}
 }
 
 // Tap names n values of a type (F32, BF16 or I32) at an offset of the arena. It costs nothing where nobody wants to know.
 func (r *Rank) Tap(name string, layer int, off int64, d safetensors.DType, n int) {
-	r.notes = append(r.notes, step{tap: &tap{name, layer, r.at(off, int64(n*d.Bytes())), d, n}})
+	r.add(step{tap: &tap{name, layer, r.at(off, int64(n*d.Bytes())), d, n}})
 }
 
-// run gives steps to the stream. between, if not nil, is called after each of them; a kernel starts early only where
-// nothing happens between it and the one in front of it.
+// run gives steps to the rank's stream, one after another on whatever stream they were noted, and calls between after each of
+// them. No kernel starts early.
 func (r *Rank) run(steps []step, between func(*step) error) error {
-	behind := false // a kernel
 	for i := range steps {
 		s := &steps[i]
-		var err error
-		switch {
-		case s.launch != nil:
-			s.launch.Overlap = s.dependent && behind && between == nil
-			err = r.stream.Launch(s.launch)
-		case s.fill != nil:
-			err = r.stream.Fill(s.fill.at, 0, s.fill.bytes/4)
-		case s.load != nil:
-			if err = r.stream.Sync(); err == nil {
-				err = r.device.Write(s.load.at, s.load.from)
-			}
+		if s.mark != nil || s.wait != nil {
+			continue
 		}
-		if err == nil && between != nil {
-			err = between(s)
-		}
-		if err != nil {
+		if err := r.give(r.stream, s, false); err != nil {
 			return err
 		}
-		behind = s.launch != nil || behind && s.tap != nil
+		if err := between(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give gives a step to a stream. behind says that a kernel is in front of it there, and nothing between them.
+func (r *Rank) give(to driver.Stream, s *step, behind bool) error {
+	switch {
+	case s.launch != nil:
+		s.launch.Overlap = s.dependent && behind
+		return to.Launch(s.launch)
+	case s.fill != nil:
+		return to.Fill(s.fill.at, 0, s.fill.bytes/4)
+	case s.load != nil:
+		if err := to.Sync(); err != nil {
+			return err
+		}
+		return r.device.Write(s.load.at, s.load.from)
+	case s.mark != nil:
+		return to.Record(*s.mark)
+	case s.wait != nil:
+		return to.Wait(*s.wait)
 	}
 	return nil
 }

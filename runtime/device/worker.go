@@ -118,6 +118,10 @@ func (w *worker) open() (err error) {
 	if w.stream, err = w.device.NewStream(false); err != nil {
 		return err
 	}
+	// What crosses between ranks goes first: others wait for it.
+	if w.beside, err = w.device.NewStream(true); err != nil {
+		return err
+	}
 	if w.Ranks > 1 {
 		// Rows behind the last that a rank received are nobody's, and products read them in whole tiles: what they hold shows in
 		// whatever uses it.
@@ -278,7 +282,7 @@ func (w *worker) launch(part train.Part, t host.Tap, timed bool) error {
 	graph, known := w.graphs[part]
 	if !known {
 		var err error
-		if graph, err = w.capture(func() error { return w.run(steps, nil) }); err != nil {
+		if graph, err = w.graph(steps); err != nil {
 			return err
 		}
 		w.graphs[part] = graph
