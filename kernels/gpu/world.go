@@ -107,7 +107,8 @@ func barrier() Step {
 		lane := k.Read(ptx.TidX)
 		passed := k.Add(k.Ld(ptx.Global, ptx.U32, at.At(worldCount)), 1)
 		k.SyncWarp()
-		k.When(k.Eq(lane, 0)).St(ptx.Global, at.At(worldCount), passed)
+		k.Comment("the host may look")
+		k.When(k.Eq(lane, 0)).St(ptx.Access{Space: ptx.GlobalSpace, Order: ptx.Relaxed, Scope: ptx.Sys}, at.At(worldCount), passed)
 		k.If(k.Lt(lane, k.Ld(fixed, ptx.U32, at.At(worldRanks))), func() {
 			k.Comment("lane d tells rank d, and waits for it")
 			told := k.Add(w.peer(lane, at), k.MulWide(w.rank, 4))

@@ -9,8 +9,10 @@ package device
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -35,19 +37,47 @@ type target struct {
 	code   Code
 	parts  train.Parts[Rank]
 	device choice
+
+	devices []int         // GPU of each rank; nil: the first ones
+	timeout time.Duration // that a part of a step may take; 0: for ever
 }
 
 func (t *target) Flags(flags *pflag.FlagSet) {
 	flags.Var(&t.device, "device", "gpu, or sim: the simulator of GPUs, with every checker on; sim:N is another order of events")
+	flags.IntSliceVar(&t.devices, "devices", nil, "GPU of each rank by `NUMBER`, 0,1,...; one that is named several times plays several ranks\n(default: one each, from 0 on)")
+	flags.DurationVar(&t.timeout, "timeout", 10*time.Minute, "how long ranks may wait for each other before the run is given up; 0: for ever")
 }
 
-// Open takes the first GPUs that there are, as many as the program has ranks.
+// Open takes the GPUs that are named, or the first ones, as many as the program has ranks.
 func (t *target) Open(p *train.Program) (train.Machine, error) {
-	d, err := t.device.open(t.gpus, gpus(p))
+	on, err := t.on(p)
 	if err != nil {
 		return nil, err
 	}
-	return open(d, t, p)
+	d, err := t.device.open(t.gpus, slices.Max(on)+1)
+	if err != nil {
+		return nil, err
+	}
+	return open(d, t, p, on)
+}
+
+// on returns the GPU of each rank that runs.
+func (t *target) on(p *train.Program) ([]int, error) {
+	on := t.devices
+	if on == nil {
+		for rank := range running(p) {
+			on = append(on, rank)
+		}
+	}
+	if len(on) != running(p) {
+		return nil, fmt.Errorf("--devices names %d GPUs and %d ranks run: name one for each rank, the same one several times if it is to play several", len(on), running(p))
+	}
+	for _, number := range on {
+		if number < 0 {
+			return nil, fmt.Errorf("--devices: %d is no GPU's number, they are counted from 0", number)
+		}
+	}
+	return on, nil
 }
 
 func (t *target) Rehearses() bool { return true }
@@ -75,7 +105,7 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 
 func (t *target) Inspect(p *train.Program) (*health.GPUs, health.Need) {
 	found := purego.Inspect(t.gpus, driver.System)
-	return &found, health.Need{GPUs: gpus(p), Capability: capability, MemoryBytes: p.Manifest.PeakBytesPerGPU + reserve}
+	return &found, health.Need{GPUs: running(p), Capability: capability, MemoryBytes: p.Manifest.PeakBytesPerGPU + reserve}
 }
 
 // choice is the value of --device.

@@ -253,7 +253,7 @@ func TestSetup(t *testing.T) {
 // Ranks have GPUs of their own, and run at the same time.
 func TestTwoRanks(t *testing.T) {
 	p := toyProgram(toyParts(), simulated)
-	p.Manifest.Ranks, p.Manifest.PeakBytesPerGPU = 2, toyBytes+256
+	p.Manifest.Ranks, p.Manifest.PeakBytesPerGPU = 2, toyBytes+512
 	m, err := p.Target.Open(&p)
 	if err != nil {
 		t.Fatal(err)

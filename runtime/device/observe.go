@@ -20,10 +20,10 @@ func (m *machine) Observe(run func() error) (train.Observation, error) {
 		return o, err
 	}
 	o.HostMS = float64((m.busy() - busy).Nanoseconds()) / 1e6 / float64(len(m.workers))
-	for _, w := range m.workers {
-		err := w.do(func() error {
-			free, total, err := w.device.Memory()
-			o.AllocatedBytes += w.before - free
+	for _, g := range m.gpus {
+		err := g.ranks[0].do(func() error {
+			free, total, err := g.device.Memory()
+			o.AllocatedBytes += g.before - free
 			o.DeviceBytes += total - free
 			return err
 		})
@@ -46,8 +46,8 @@ func (m *machine) busy() (sum time.Duration) {
 // clock; zeros where there are no sensors.
 func (m *machine) watch() (end func() (joules, watts, clock float64)) {
 	energy := func() (sum float64, ok bool) {
-		for _, w := range m.workers {
-			s, err := w.device.Sensors()
+		for _, g := range m.gpus {
+			s, err := g.device.Sensors()
 			if err != nil {
 				return 0, false
 			}
@@ -71,8 +71,8 @@ func (m *machine) watch() (end func() (joules, watts, clock float64)) {
 		ticks := time.NewTicker(period)
 		defer ticks.Stop()
 		for {
-			for _, w := range m.workers {
-				look(w.device)
+			for _, g := range m.gpus {
+				look(g.device)
 			}
 			select {
 			case <-stop:

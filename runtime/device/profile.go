@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"moegen/runtime/driver"
-	"moegen/runtime/train"
 )
 
 // timing is a graph of a part with events between its launches. Its kernels do not overlap.
@@ -18,19 +17,6 @@ type timing struct {
 
 // idle is how many intervals without a kernel begin a timing: they show what an event takes itself.
 const idle = 9
-
-// launchTimed runs the timing of a part.
-func (w *worker) launchTimed(part train.Part, steps []step) error {
-	t := w.timings[part]
-	if t == nil {
-		var err error
-		if t, err = w.newTiming(steps); err != nil {
-			return err
-		}
-		w.timings[part] = t
-	}
-	return w.stream.Run(t.graph)
-}
 
 func (w *worker) newTiming(steps []step) (*timing, error) {
 	t := &timing{families: make([]string, idle)}

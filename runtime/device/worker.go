@@ -15,6 +15,7 @@ import (
 // worker is a rank and the goroutine, locked to its thread, that makes all calls for its GPU.
 type worker struct {
 	Rank
+	on      *gpu
 	program *train.Program
 	target  *target
 	calls   chan func()
@@ -28,7 +29,6 @@ type worker struct {
 	busy    time.Duration      // of the host, in all runs, beside waiting for the GPU
 	took    map[string]float64 // milliseconds of timed kernels by family
 	clocks  float64            // milliseconds that taking the time took
-	before  int64              // bytes that were free before anything was allocated
 }
 
 // port is a place of the arena that the host writes before runs, or reads after those of some parts, with pinned memory.
@@ -40,11 +40,11 @@ type port struct {
 	after  []train.Part // of a result
 }
 
-func newWorker(id int, device driver.Device, t *target, p *train.Program) *worker {
+func newWorker(id int, on *gpu, t *target, p *train.Program) *worker {
 	w := &worker{
-		Rank: Rank{ID: id, Ranks: p.Manifest.Ranks, plays: p.Manifest.Ranks / gpus(p),
-			device: device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
-		program: p, target: t, calls: make(chan func()),
+		Rank: Rank{ID: id, Ranks: p.Manifest.Ranks, plays: p.Manifest.Ranks / running(p),
+			device: on.device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
+		on: on, program: p, target: t, calls: make(chan func()),
 		steps: map[train.Part][]step{}, graphs: map[train.Part]driver.Graph{}, timings: map[train.Part]*timing{}, took: map[string]float64{},
 	}
 	go func() {
@@ -101,17 +101,12 @@ func (c *call) ended() bool {
 
 func (w *worker) do(f func() error) error { return w.begin(f).wait() }
 
-// open loads the kernels and takes the memory.
+// open takes the memory.
 func (w *worker) open() (err error) {
 	if err = w.device.Bind(); err != nil {
 		return err
 	}
-	if w.before, _, err = w.device.Memory(); err != nil {
-		return err
-	}
-	if w.module, err = w.target.code.load(w.device); err != nil {
-		return err
-	}
+	w.module = w.on.module
 	if w.arena, err = w.device.Alloc(w.program.Manifest.PeakBytesPerGPU); err != nil {
 		return err
 	}
@@ -132,14 +127,11 @@ func (w *worker) open() (err error) {
 	if err = w.openPorts(); err != nil {
 		return err
 	}
-	for i := range w.program.Params {
-		p := &w.program.Params[i]
-		for _, s := range p.State {
-			n := int64(p.LocalElements(w.program.Manifest.EP) * s.DType.Bytes())
-			// Nothing else lies in the words that an array begins and ends in.
-			if err := w.stream.Fill(w.at(s.At, n), 0, (n+3)/4); err != nil {
-				return err
-			}
+	for _, s := range w.program.Zeros {
+		at := s.At &^ 3 // whatever else lies in the words that a span begins and ends in is yet to be written
+		n := s.At + s.Bytes - at
+		if err := w.stream.Fill(w.at(at, n), 0, (n+3)/4); err != nil {
+			return err
 		}
 	}
 	return w.stream.Sync()
@@ -214,13 +206,40 @@ func (w *worker) copy(to, from driver.Addr, bytes int) error {
 	return w.stream.Sync()
 }
 
-// part runs a part: its graph, or, for a tap, one step after another.
-func (w *worker) part(part train.Part, t host.Tap, timed bool) error {
+// prepare makes what start runs of a part. Its function is called once, its graph made at the first use. Nothing that a rank might
+// be waiting for has been launched yet: to make a graph takes memory, for which a driver may wait until the GPU is idle.
+func (w *worker) prepare(part train.Part, t host.Tap, timed bool) (err error) {
 	begin := time.Now()
-	if err := w.give(part, t, timed); err != nil {
+	defer func() { w.busy += time.Since(begin) }()
+	w.on.preparing.Lock()
+	defer w.on.preparing.Unlock()
+	steps, known := w.steps[part]
+	if !known {
+		if steps, err = w.note(w.target.parts.Of(part)); err != nil {
+			return err
+		}
+		w.steps[part] = steps
+	}
+	if part == train.Setup || t != nil || len(steps) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(steps, func(s step) bool { return s.load != nil }) {
+		panic("BUG: device: tables are filled by the setup alone")
+	}
+	if timed {
+		if w.timings[part] == nil {
+			w.timings[part], err = w.newTiming(steps)
+		}
 		return err
 	}
-	w.busy += time.Since(begin)
+	if _, known := w.graphs[part]; !known {
+		w.graphs[part], err = w.graph(steps)
+	}
+	return err
+}
+
+// finish waits for what start gave.
+func (w *worker) finish(part train.Part, timed bool) error {
 	if err := w.stream.Sync(); err != nil {
 		return err
 	}
@@ -230,8 +249,10 @@ func (w *worker) part(part train.Part, t host.Tap, timed bool) error {
 	return nil
 }
 
-// give gives everything of a run to the stream.
-func (w *worker) give(part train.Part, t host.Tap, timed bool) error {
+// start gives everything of a run to the stream: the part's graph, or, for a tap, one step after another.
+func (w *worker) start(part train.Part, t host.Tap, timed bool) error {
+	begin := time.Now()
+	defer func() { w.busy += time.Since(begin) }()
 	for _, p := range w.inputs {
 		if !p.fresh {
 			continue
@@ -257,35 +278,16 @@ func (w *worker) give(part train.Part, t host.Tap, timed bool) error {
 	return nil
 }
 
-// launch gives the launches of a part to the stream. Its function is called once, its graph made at the first use.
+// launch gives the launches of a part to the stream.
 func (w *worker) launch(part train.Part, t host.Tap, timed bool) error {
-	steps, known := w.steps[part]
-	if !known {
-		var err error
-		if steps, err = w.note(w.target.parts.Of(part)); err != nil {
-			return err
-		}
-		w.steps[part] = steps
-	}
-	if part == train.Setup || t != nil {
+	steps := w.steps[part]
+	switch {
+	case part == train.Setup || t != nil:
 		return w.direct(steps, t)
-	}
-	if slices.ContainsFunc(steps, func(s step) bool { return s.load != nil }) {
-		panic("BUG: device: tables are filled by the setup alone")
-	}
-	if len(steps) == 0 {
+	case len(steps) == 0:
 		return nil
+	case timed:
+		return w.stream.Run(w.timings[part].graph)
 	}
-	if timed {
-		return w.launchTimed(part, steps)
-	}
-	graph, known := w.graphs[part]
-	if !known {
-		var err error
-		if graph, err = w.graph(steps); err != nil {
-			return err
-		}
-		w.graphs[part] = graph
-	}
-	return w.stream.Run(graph)
+	return w.stream.Run(w.graphs[part])
 }

@@ -12,12 +12,25 @@ const MinRelease = "550"
 // Need is what a program asks of a machine.
 type Need struct {
 	GPUs       int
+	On         []int // their numbers, each once; nil: the first ones
 	Capability int   // compute capability of the kernels, 90; code for sm_90a runs on 9.0 and nothing else
 	Memory     int64 // bytes a GPU
 	Peers      bool  // GPUs access each other's memory
 }
 
-// Acquire opens the first Need.GPUs GPUs, bound to each other as peers where that is asked for, or returns an
+// gpus returns the numbers of the GPUs.
+func (n *Need) gpus() []int {
+	if n.On != nil {
+		return n.On
+	}
+	first := make([]int, n.GPUs)
+	for i := range first {
+		first[i] = i
+	}
+	return first
+}
+
+// Acquire opens Need.GPUs GPUs, bound to each other as peers where that is asked for, or returns an
 // *Error that says why this machine cannot run the program. Nothing has been loaded then and everything is
 // closed again. The calling thread is left bound to the last GPU.
 func Acquire(d Driver, need Need) (devices []Device, err error) {
@@ -34,7 +47,7 @@ func Acquire(d Driver, need Need) (devices []Device, err error) {
 			devices = nil
 		}
 	}()
-	for gpu := range need.GPUs {
+	for _, gpu := range need.gpus() {
 		device, err := d.Open(gpu)
 		if err != nil {
 			return devices, err
@@ -45,7 +58,7 @@ func Acquire(d Driver, need Need) (devices []Device, err error) {
 		}
 	}
 	if need.Peers {
-		return devices, connect(d, devices)
+		return devices, connect(d, devices, need.gpus())
 	}
 	return devices, nil
 }
@@ -67,7 +80,10 @@ func fit(d Driver, need Need) error {
 		return errorf(NoGPU, "%s can be used here and the program was built for %d: see nvidia-smi and CUDA_VISIBLE_DEVICES, or build it for the GPUs there are",
 			plural(have, "GPU"), need.GPUs)
 	}
-	for gpu := range need.GPUs {
+	for _, gpu := range need.gpus() {
+		if gpu < 0 || gpu >= d.Devices() {
+			return errorf(NoGPU, "there is no GPU %d: %s can be used here, counted from 0, see nvidia-smi and CUDA_VISIBLE_DEVICES", gpu, plural(d.Devices(), "GPU"))
+		}
 		info, err := d.Describe(gpu)
 		if err != nil {
 			return err
@@ -101,7 +117,7 @@ func ready(device Device, gpu int, memory int64) error {
 }
 
 // connect gives every device access to all others.
-func connect(d Driver, devices []Device) error {
+func connect(d Driver, devices []Device, numbers []int) error {
 	for i, device := range devices {
 		if err := device.Bind(); err != nil {
 			return err
@@ -110,12 +126,12 @@ func connect(d Driver, devices []Device) error {
 			if i == j {
 				continue
 			}
-			can, err := d.CanPeer(i, j)
+			can, err := d.CanPeer(numbers[i], numbers[j])
 			if err != nil {
 				return err
 			}
 			if !can {
-				return errorf(NoGPU, "GPU %d cannot reach the memory of GPU %d: the program needs GPUs joined by NVLink, or all behind one PCIe switch", i, j)
+				return errorf(NoGPU, "GPU %d cannot reach the memory of GPU %d: the program needs GPUs joined by NVLink, or all behind one PCIe switch", numbers[i], numbers[j])
 			}
 			if err := device.EnablePeer(peer); err != nil {
 				return err

@@ -209,12 +209,15 @@ func (w *Work) runCopy() {
 	w.finish(nil)
 }
 
-// touch checks and records an access by a copy or the host.
+// touch checks and records an access by a copy or the host. A word moves whole, so that strong accesses to it are in no race with its copy.
 func (w *Work) touch(mem *memory, off, n int, write bool, d *domain) {
 	a := &actor{machine: w.machine, clock: newClock(d), proxy: newClock(d), index: 0}
 	a.inherit(w.inherited())
 	a.tick()
 	x := access{actor: a, mem: mem, epoch: a.now, write: write, lane: warpSize}
+	if n == 4 && off&3 == 0 {
+		x.epoch |= flagStrong
+	}
 	head := min(n, -off&3)
 	x.span(off, head)
 	x.span(off+head, (n-head)&^3)

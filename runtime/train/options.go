@@ -124,7 +124,7 @@ func kept(cmd *cobra.Command) map[string]string {
 	values := map[string]string{}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		switch f.Name {
-		case "checkpoint", "out", "resume", "device", "help":
+		case "checkpoint", "out", "resume", "device", "devices", "timeout", "help":
 		default:
 			values[f.Name] = f.Value.String()
 		}
