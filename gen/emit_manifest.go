@@ -216,23 +216,20 @@ func (e *emitter) zeros() *jen.Statement {
 			spans = append(spans, jen.Values(field("At", jen.Lit(int(from))), field("Bytes", jen.Lit(int(to-from)))))
 		}
 	}
-	inside := membersOf(e.plan.Buffers)
-	var group *ir.Buffer
-	at := int64(0) // in the group, behind its last member
+	members := membersOf(e.plan.Buffers)
 	for _, b := range e.plan.Buffers {
-		switch {
-		case b.Role == ir.State:
+		if b.Role == ir.State {
 			add(b.Offset, b.Offset+b.Bytes())
-		case inside[b] != nil:
-			if inside[b] == group {
-				add(at, b.Offset)
-			} else if group != nil {
-				add(at, group.Offset+group.Bytes())
-			}
-			group, at = inside[b], b.Offset+b.Bytes()
+		}
+		at := b.Offset
+		for _, m := range members[b] {
+			add(at, m.Offset)
+			at = m.Offset + m.Bytes()
+		}
+		if members[b] != nil {
+			add(at, b.Offset+b.Bytes())
 		}
 	}
-	add(at, group.Offset+group.Bytes())
 	return jen.Index().Qual(trainPath, "Span").Custom(jen.Options{Open: "{", Close: "}", Separator: ",", Multi: true}, spans...)
 }
 

@@ -25,6 +25,7 @@ type Request struct {
 	Seq        int    // tokens of a row
 	MicroBatch int    // rows of a rank's micro-batch
 	GPUs       int    // ranks
+	EP         int    // ranks that share the experts of a layer, a divisor of both; 0: as many as can
 	Optimizer  string // what AdamW keeps: bf16, split, f32; "": the target's default, the first of Optimizers
 	Recompute  Recompute
 	NoOverlap  bool // what ranks exchange is not hidden under computation: one stream
@@ -58,9 +59,7 @@ func Plan(req Request, dump func(Dump)) (*Planned, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	if req.Optimizer == "" {
-		req.Optimizer = Optimizers[req.Target][0]
-	}
+	req = req.complete()
 	dtype, err := ir.ParseDType(req.DType)
 	if err != nil {
 		panic("BUG: " + err.Error())
@@ -80,6 +79,17 @@ func Plan(req Request, dump func(Dump)) (*Planned, error) {
 	return p, nil
 }
 
+// complete fills in what may be left open.
+func (r Request) complete() Request {
+	if r.Optimizer == "" {
+		r.Optimizer = Optimizers[r.Target][0]
+	}
+	if r.EP == 0 {
+		r.EP = commonDivisors(r.GPUs, r.Model.Facts.Experts)[0]
+	}
+	return r
+}
+
 func (r Request) check() error {
 	if targets := kernels.Targets(); !slices.Contains(targets, r.Target) {
 		return fmt.Errorf("there is no target %q; use %s", r.Target, strings.Join(targets, " or "))
@@ -93,8 +103,22 @@ func (r Request) check() error {
 	if r.GPUs < 1 {
 		return fmt.Errorf("%d ranks cannot train; give --gpus at least 1", r.GPUs)
 	}
+	if fit := commonDivisors(r.GPUs, r.Model.Facts.Experts); r.EP != 0 && !slices.Contains(fit, r.EP) {
+		return fmt.Errorf("--ep %d: %d ranks and the %d experts of %s cannot be split that way; use one of %v",
+			r.EP, r.GPUs, r.Model.Facts.Experts, r.Model.Name, fit)
+	}
 	if !slices.Contains(Recomputes, r.Recompute) {
 		return fmt.Errorf("there is no way to recompute called %q; use auto, none, up or block", r.Recompute)
 	}
 	return nil
+}
+
+// commonDivisors returns the numbers that divide both of two, the largest first. Every number divides 0.
+func commonDivisors(a, b int) (out []int) {
+	for d := a; d >= 1; d-- {
+		if a%d == 0 && b%d == 0 {
+			out = append(out, d)
+		}
+	}
+	return out
 }

@@ -19,7 +19,7 @@ const align = 256
 // wait for each other that pass values on; memory changes hands only between launches that are in order anyway.
 func arena(s *step) error {
 	a := &arenaBuilder{
-		plan:    &ir.Plan{Model: s.req.Model.Name, Target: s.req.Target, Ranks: s.req.GPUs, EP: s.req.GPUs},
+		plan:    &ir.Plan{Model: s.req.Model.Name, Target: s.req.Target, Ranks: s.req.GPUs, EP: s.req.EP},
 		outside: map[string]*ir.Buffer{},
 	}
 	graphs := s.programs()
@@ -65,8 +65,8 @@ func (p *place) over(order *ir.Order, launch int) bool {
 
 func roundUp(n int64) int64 { return (n + align - 1) / align * align }
 
-// placeOutside lays out what lives for good, role by role; results that only eval and head touch come last
-// and are given back to the activations of the other programs.
+// placeOutside lays out what lives for good, role by role, members of a group inside it; results that only eval and head touch
+// come last and are given back to the activations of the other programs.
 func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 	var all []*ir.Buffer
 	shared := map[*ir.Buffer]bool{} // touched by a program other than eval and head
@@ -92,9 +92,24 @@ func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 		}
 		return cmp.Compare(slices.Index(order, x.Role), slices.Index(order, y.Role))
 	})
+	members := membersOf(all)
+	inside := map[*ir.Buffer]bool{} // a group, which places it
+	for _, list := range members {
+		for _, b := range list {
+			inside[b] = true
+		}
+	}
 	end := int64(0)
 	for _, b := range all {
+		if inside[b] {
+			continue
+		}
 		b.Offset = end
+		at := end
+		for _, m := range members[b] {
+			m.Offset = at
+			at += roundUp(m.Bytes())
+		}
 		end += roundUp(b.Bytes())
 		if !passing(b) {
 			a.base = end
@@ -102,6 +117,29 @@ func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 	}
 	a.plan.Buffers = append(a.plan.Buffers, all...)
 	a.plan.Bytes = end
+}
+
+// membersOf returns the members of groups, values of values and gradients of gradients, in order.
+func membersOf(all []*ir.Buffer) map[*ir.Buffer][]*ir.Buffer {
+	type key struct {
+		name string
+		role ir.Role
+	}
+	buffers := map[key]*ir.Buffer{}
+	for _, b := range all {
+		if b.Param != nil {
+			buffers[key{b.Param.Name, b.Role}] = b
+		}
+	}
+	members := map[*ir.Buffer][]*ir.Buffer{}
+	for _, b := range all {
+		if b.Param != nil && b.Role != ir.State {
+			for _, name := range b.Param.Members {
+				members[b] = append(members[b], buffers[key{name, b.Role}])
+			}
+		}
+	}
+	return members
 }
 
 // program turns a graph into launches and places its activations.
@@ -117,7 +155,7 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 	for _, v := range g.Outside {
 		buffers[v] = a.outside[v.Name]
 	}
-	target := writeTargets(g, lastUse)
+	target := s.writeTargets(g, lastUse)
 	needs := dependencies(g, target)
 	order := ir.NewOrder()
 	var all []*place
@@ -226,7 +264,7 @@ func (a *arenaBuilder) floor(g *ir.Graph) int64 {
 
 // writeTargets maps every value that is written at the end to where it is computed, and makes sure that
 // nobody wants the old contents after that.
-func writeTargets(g *ir.Graph, lastUse map[*ir.Value]int) map[*ir.Value]*ir.Value {
+func (s *step) writeTargets(g *ir.Graph, lastUse map[*ir.Value]int) map[*ir.Value]*ir.Value {
 	index := map[*ir.Node]int{}
 	for i, n := range g.Nodes {
 		index[n] = i
@@ -242,8 +280,27 @@ func writeTargets(g *ir.Graph, lastUse map[*ir.Value]int) map[*ir.Value]*ir.Valu
 			panic(fmt.Sprintf("BUG: %s overwrites %s, which is still read", g.Name, w.To.Name))
 		}
 		target[w.From] = w.To
+		// What a kernel updates to make it is there already.
+		for v := s.updated(g, w.From, lastUse); v != nil && target[v] == nil; v = s.updated(g, v, lastUse) {
+			if last := lastUse[w.To]; last > index[v.Def] || last == index[v.Def] && !mayReplace(v.Def, v, w.To) {
+				break
+			}
+			target[v] = w.To
+		}
 	}
 	return target
+}
+
+// updated returns the operand that the kernel which defines v updates to make it, if it is its last reader and another node
+// computes it; else nil.
+func (s *step) updated(g *ir.Graph, v *ir.Value, lastUse map[*ir.Value]int) *ir.Value {
+	for _, pair := range s.kernels[v.Def].Shares {
+		x := v.Def.In[pair[1]]
+		if v.Def.Out[pair[0]] == v && x != nil && x.Def != nil && g.Nodes[lastUse[x]] == v.Def {
+			return x
+		}
+	}
+	return nil
 }
 
 // mayReplace reports whether a node may compute result v in the place of operand x.

@@ -47,13 +47,13 @@ func newStep(t *testing.T, req Request) *step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &step{req: req, forward: g.Forward, setup: g.Setup, head: g.Head}
+	return &step{req: req.complete(), forward: g.Forward, setup: g.Setup, head: g.Head}
 }
 
-// world makes the same random weights and batch, spread over the ranks of a request.
+// world makes the same random weights, state and batch, spread over the ranks of a request.
 func world(t *testing.T, s *step) []ir.Env {
 	t.Helper()
-	ranks := s.req.GPUs
+	ranks, ep := s.req.GPUs, s.req.EP
 	envs := make([]ir.Env, ranks)
 	for r := range envs {
 		envs[r] = ir.Env{}
@@ -61,15 +61,15 @@ func world(t *testing.T, s *step) []ir.Env {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, g := range s.programs() {
 		for _, v := range g.Outside {
-			if envs[0][v.Name] != nil {
+			if envs[0][v.Name] != nil || v.Param != nil && v.Param.Members != nil {
 				continue
 			}
 			whole := v.Type
 			split := 1
 			switch {
 			case v.Param != nil && v.Param.Sharded:
-				whole = ir.Fixed(v.Type.DType, append([]int{v.Type.Dim(0) * ranks}, dimsOf(v.Type)[1:]...)...)
-				split = ranks
+				whole = ir.Fixed(v.Type.DType, append([]int{v.Type.Dim(0) * ep}, dimsOf(v.Type)[1:]...)...)
+				split = ep
 			case strings.HasSuffix(v.Name, "s_T") && v.Role == ir.Input:
 				whole = ir.Fixed(v.Type.DType, v.Type.Dim(0)*ranks)
 				split = ranks
@@ -77,10 +77,31 @@ func world(t *testing.T, s *step) []ir.Env {
 			values := fill(rng, v, whole)
 			for r := range envs {
 				n := len(values) / split
-				if v.Role == ir.Gradient && split == 1 && r > 0 {
-					clear(values) // what has been accumulated is summed over ranks
+				if v.Role == ir.Gradient && r == split {
+					clear(values) // what has been accumulated is summed over the ranks that hold a parameter
 				}
 				envs[r][v.Name] = &ir.Tensor{Type: v.Type, Data: slices.Clone(values[r%split*n : (r%split+1)*n])}
+				if v.Name == "record" {
+					envs[r][v.Name].Data[ir.RecordRank] = float64(r)
+				}
+			}
+		}
+	}
+	for _, v := range s.update.Outside {
+		for _, env := range envs {
+			if v.Role == ir.State {
+				env[v.Name] = ir.NewTensor(v.Type)
+			}
+		}
+	}
+	rng = rand.New(rand.NewPCG(3, 4)) // how many results there were before depends on the ranks
+	groups := spreads(s)
+	for _, v := range s.micro.Outside {
+		if v.Role == ir.Weight {
+			for _, prefix := range keeps(s) {
+				x := groups[v.Name]
+				values := fill(rng, &ir.Value{Name: prefix + v.Name}, ir.Fixed(ir.F32, len(x.collect(envs, prefix, v.Name))))
+				x.distribute(envs, prefix, v.Name, values)
 			}
 		}
 	}
@@ -144,9 +165,15 @@ func train(t *testing.T, s *step, p ir.Precision) []ir.Env {
 func trainFrom(t *testing.T, s *step, envs []ir.Env, p ir.Precision) []ir.Env {
 	t.Helper()
 	for _, g := range []*ir.Graph{s.setup, s.micro, s.update, s.eval} {
+		if g == s.update {
+			gather(s, envs)
+		}
 		g.Ranks = len(envs)
 		if err := ir.Eval(g, envs, p); err != nil {
 			t.Fatal(err)
+		}
+		if g == s.update {
+			scatter(s, envs)
 		}
 	}
 	return envs
@@ -219,17 +246,19 @@ func TestShardKeepsMeaning(t *testing.T) {
 		if err := grad(one); err != nil {
 			t.Fatal(err)
 		}
-		want := trainFrom(t, one, start(one), ir.Float64)[0]
-		for _, ranks := range []int{2, 4} {
+		want := trainFrom(t, one, start(one), ir.Float64)
+		for _, m := range []mesh{{2, 2}, {2, 1}, {4, 4}, {4, 2}, {4, 1}} {
 			for _, mode := range Recomputes {
-				t.Run(fmt.Sprintf("skewed=%t/ranks=%d/recompute=%s", skewed, ranks, mode), func(t *testing.T) {
-					s := newStep(t, toyRequest(t, ranks, mode))
+				t.Run(fmt.Sprintf("skewed=%t/ranks=%d/ep=%d/recompute=%s", skewed, m.ranks, m.ep, mode), func(t *testing.T) {
+					req := toyRequest(t, m.ranks, mode)
+					req.EP = m.ep
+					s := newStep(t, req)
 					for _, p := range passes[:6] {
 						if err := p.run(s); err != nil {
 							t.Fatal(err)
 						}
 					}
-					sameTraining(t, s, trainFrom(t, s, start(s), ir.Float64), want)
+					sameTraining(t, s, one, trainFrom(t, s, start(s), ir.Float64), want)
 				})
 			}
 		}
@@ -237,31 +266,43 @@ func TestShardKeepsMeaning(t *testing.T) {
 }
 
 // sameTraining holds what the ranks of a step have afterwards against what one rank has.
-func sameTraining(t *testing.T, s *step, got []ir.Env, want ir.Env) {
+func sameTraining(t *testing.T, s, one *step, got, want []ir.Env) {
 	t.Helper()
-	for _, v := range s.update.Outside {
-		if v.Role != ir.Weight && v.Role != ir.State && v.Role != ir.Gradient {
+	groups, whole := spreads(s), spreads(one)
+	for _, v := range s.micro.Outside {
+		if v.Role != ir.Weight {
 			continue
 		}
-		for r := range got {
-			x := want[v.Name].Data
-			if v.Param.Sharded {
-				n := len(x) / len(got)
-				x = x[r*n : (r+1)*n]
+		for _, prefix := range append(keeps(s), "grad.", "") {
+			a, b := groups[v.Name].collect(got, prefix, v.Name), whole[v.Name].collect(want, prefix, v.Name)
+			if e := relative(a, b); !(e < 1e-11) {
+				t.Errorf("%s%s differs by %.2g", prefix, v.Name, e)
 			}
-			if e := relative(got[r][v.Name].Data, x); e > 1e-11 {
+		}
+		for r := range got { // all that hold a weight have all of it
+			x := want[0][v.Name].Data
+			if v.Param.Sharded {
+				n := len(x) / s.req.EP
+				x = x[r%s.req.EP*n:][:n]
+			}
+			if e := relative(got[r][v.Name].Data, x); !(e < 1e-11) {
 				t.Errorf("%s of rank %d differs by %.2g", v.Name, r, e)
 			}
+		}
+	}
+	for r := range got {
+		if a, b := got[r]["grad_norm"].Data[0], want[0]["grad_norm"].Data[0]; math.Abs(a-b) > 1e-12*b {
+			t.Errorf("gradient norm %v on rank %d, want %v", a, r, b)
 		}
 	}
 	loss := 0.0
 	for r := range got {
 		loss += got[r]["loss"].Data[0]
 	}
-	if math.Abs(loss-want["loss"].Data[0]) > 1e-12 {
-		t.Errorf("loss %v, want %v", loss, want["loss"].Data[0])
+	if math.Abs(loss-want[0]["loss"].Data[0]) > 1e-12 {
+		t.Errorf("loss %v, want %v", loss, want[0]["loss"].Data[0])
 	}
-	if a, b := got[0]["aux_loss"].Data[0], want["aux_loss"].Data[0]; math.Abs(a-b) > 1e-12 {
+	if a, b := got[0]["aux_loss"].Data[0], want[0]["aux_loss"].Data[0]; math.Abs(a-b) > 1e-12 {
 		t.Errorf("aux loss %v, want %v", a, b)
 	}
 }
@@ -269,9 +310,11 @@ func sameTraining(t *testing.T, s *step, got []ir.Env, want ir.Env) {
 // A plan run launch by launch in one piece of memory, every activation poisoned outside its lifetime, gives
 // the bits that the graph gives when every value has memory of its own.
 func TestArenaKeepsBits(t *testing.T) {
-	for _, ranks := range []int{1, 2} {
+	for _, m := range []mesh{{1, 1}, {2, 2}, {4, 2}} {
 		for _, mode := range Recomputes {
-			s := newStep(t, toyRequest(t, ranks, mode))
+			req := toyRequest(t, m.ranks, mode)
+			req.EP = m.ep
+			s := newStep(t, req)
 			if err := s.run(nil); err != nil {
 				t.Fatal(err)
 			}
@@ -281,7 +324,7 @@ func TestArenaKeepsBits(t *testing.T) {
 			for _, name := range written(s) {
 				for r := range got {
 					if !sameBits(got[r][name].Data, want[r][name].Data) {
-						t.Errorf("%d ranks, recompute %s: %s of rank %d has other bits in the arena", ranks, mode, name, r)
+						t.Errorf("%v, recompute %s: %s of rank %d has other bits in the arena", m, mode, name, r)
 					}
 				}
 			}
@@ -433,13 +476,32 @@ func TestFuseLeavesNothingApart(t *testing.T) {
 	}
 }
 
-func TestShardRefusesWhatDoesNotDivide(t *testing.T) {
-	req := toyRequest(t, 1, RecomputeNone)
-	req.GPUs = 3
-	_, err := Plan(req, nil)
-	want := "toy has 4 experts, not divisible by --gpus 3; use one of [1 2 4]"
-	if err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, want %s", err, want)
+// How the ranks share the experts: as many as can, or as is said, which must divide both.
+func TestExpertParallelAxis(t *testing.T) {
+	for _, c := range []struct {
+		ranks, ep, want int
+		err             string
+	}{
+		{1, 0, 1, ""}, {2, 0, 2, ""}, {3, 0, 1, ""}, {4, 0, 4, ""}, {4, 2, 2, ""}, {4, 1, 1, ""}, {6, 0, 2, ""},
+		{4, 3, 0, "--ep 3: 4 ranks and the 4 experts of toy cannot be split that way; use one of [4 2 1]"},
+		{6, 6, 0, "--ep 6: 6 ranks and the 4 experts of toy cannot be split that way; use one of [2 1]"},
+		{2, -1, 0, "--ep -1: 2 ranks and the 4 experts of toy cannot be split that way; use one of [2 1]"},
+	} {
+		req := toyRequest(t, 1, RecomputeNone)
+		req.GPUs, req.EP = c.ranks, c.ep
+		p, err := Plan(req, nil)
+		if c.err != "" {
+			if err == nil || err.Error() != c.err {
+				t.Errorf("error %v, want %s", err, c.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Plan.EP != c.want || p.Plan.Ranks != c.ranks {
+			t.Errorf("%d ranks share experts by %d, want %d", p.Plan.Ranks, p.Plan.EP, c.want)
+		}
 	}
 }
 

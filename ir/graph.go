@@ -219,6 +219,11 @@ type Param struct {
 	Expert  bool  // leading dim is the expert: shard may split it
 	Pieces  []Piece
 	Init    Init
+
+	// Members makes it a group: parameters of one element type, by name, that lie one behind the other in this order, each on a
+	// whole number of cache lines, zeros between them. What the optimizer works on is such a group as one flat array. It has no
+	// pieces; of its value and gradient those of its members are parts, its state is its own.
+	Members []string
 }
 
 // Piece maps one checkpoint tensor, or Count tensors of a numbered pattern, onto elements of a parameter.

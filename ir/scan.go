@@ -157,6 +157,14 @@ func (p *parser) mapLine(keyword string) {
 			p.param.Init.ZeroRows = p.ints()
 		}
 	}
+	if p.accept("members") {
+		p.list(func(name string) {
+			if !isName(name) {
+				p.fail("%q is not a name", name)
+			}
+			p.param.Members = append(p.param.Members, name)
+		})
+	}
 	if p.params[p.param.Name] != nil {
 		p.fail("map %s is defined twice", p.param.Name)
 	}

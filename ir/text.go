@@ -122,6 +122,9 @@ func (t *text) maps(params []*Param) {
 				s += fmt.Sprintf(" zero %v", p.Init.ZeroRows)
 			}
 		}
+		if p.Members != nil {
+			s += " members [" + strings.Join(p.Members, " ") + "]"
+		}
 		t.line("%s", s)
 		for _, piece := range p.Pieces {
 			s := fmt.Sprintf("  piece %q %v at %d", piece.Name, piece.Shape, piece.Offset)

@@ -3,11 +3,12 @@ package ir
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // VerifyPlan checks that no two buffers that are needed at the same time share memory, except a result that
-// takes its operand's place where the operation allows it, that everything lies inside the arena, and that launches
-// of different streams wait for each other where they must.
+// takes its operand's place where the operation allows it, and groups with their members, that these lie where they should and
+// everything inside the arena, and that launches of different streams wait for each other where they must.
 func VerifyPlan(p *Plan) error {
 	var errs []error
 	for _, b := range p.Buffers {
@@ -15,11 +16,12 @@ func VerifyPlan(p *Plan) error {
 			errs = append(errs, fmt.Errorf("%s lies outside the arena", b.Name))
 		}
 	}
+	errs = append(errs, verifyGroups(p)...)
 	for _, prog := range p.Programs {
 		live := liveIn(p, prog)
 		for i, a := range live {
 			for _, b := range live[i+1:] {
-				if a.overlaps(b) && !handedOver(prog, a, b) && !handedOver(prog, b, a) {
+				if a.overlaps(b) && !handedOver(prog, a, b) && !handedOver(prog, b, a) && !a.holds(b.Buffer) && !b.holds(a.Buffer) {
 					errs = append(errs, fmt.Errorf("%s: %s and %s share memory", prog.Name, a.Name, b.Name))
 				}
 			}
@@ -27,6 +29,41 @@ func VerifyPlan(p *Plan) error {
 		errs = append(errs, verifyOrder(prog)...)
 	}
 	return errors.Join(errs...)
+}
+
+// holds reports whether a buffer is a part of a group's: the value or the gradient of a member.
+func (b *Buffer) holds(part *Buffer) bool {
+	return b.Param != nil && part.Param != nil && b.Role == part.Role && (b.Role == Weight || b.Role == Gradient) &&
+		slices.Contains(b.Param.Members, part.Param.Name)
+}
+
+// verifyGroups checks that the members of a group lie in it, in order and one behind the other.
+func verifyGroups(p *Plan) (errs []error) {
+	type key struct {
+		name string
+		role Role
+	}
+	buffers := map[key]*Buffer{}
+	for _, b := range p.Buffers {
+		if b.Param != nil {
+			buffers[key{b.Param.Name, b.Role}] = b
+		}
+	}
+	for _, group := range p.Buffers {
+		if group.Param == nil || group.Role != Weight && group.Role != Gradient {
+			continue
+		}
+		at := group.Offset
+		for _, name := range group.Param.Members {
+			b := buffers[key{name, group.Role}]
+			if b == nil || b.Type.DType != group.Type.DType || b.Offset < at || b.Offset+b.Bytes() > group.Offset+group.Bytes() {
+				errs = append(errs, fmt.Errorf("%s does not hold the %s of %s in its place", group.Name, group.Role, name))
+				continue
+			}
+			at = b.Offset + b.Bytes()
+		}
+	}
+	return errs
 }
 
 // span is a buffer with its lifetime inside one program.

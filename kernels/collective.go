@@ -16,12 +16,25 @@ var allReduceF64 = &Kernel{
 	Call:   func(l *ir.Launch) []Arg { return args(rank, out(0)) },
 }
 
+var reduceScatter = &Kernel{
+	Name: "host.ReduceScatter", Op: "reduce_scatter",
+	Shares: [][2]int{{0, 0}},
+	Call:   func(l *ir.Launch) []Arg { return args(rank, l.Attrs.Int("parts"), l.Attrs.Int("stride"), out(0)) },
+}
+
+var allGather = &Kernel{
+	Name: "host.AllGather", Op: "all_gather",
+	Shares: [][2]int{{0, 0}},
+	Call:   func(l *ir.Launch) []Arg { return args(rank, l.Attrs.Int("parts"), l.Attrs.Int("stride"), out(0)) },
+}
+
 var dispatchPlan = &Kernel{
 	Name: "host.DispatchPlan", Op: "dispatch_plan",
 	Call: func(l *ir.Launch) []Arg {
 		idx := dims(l.In[0])
-		local := l.Attrs.Int("experts") / l.Attrs.Int("ranks")
-		return args(rank, idx[0], idx[1], local, in(0), out(0), out(1), out(2), out(3))
+		ranks := l.Attrs.Int("ranks")
+		local := l.Attrs.Int("experts") / ranks
+		return args(rank, ranks, idx[0], idx[1], local, in(0), out(0), out(1), out(2), out(3))
 	},
 }
 
@@ -29,7 +42,7 @@ var dispatch = &Kernel{
 	Name: "host.DispatchRows", Op: "dispatch",
 	Call: func(l *ir.Launch) []Arg {
 		x := dims(l.In[0])
-		return args(rank, x[0], x[1], in(1), in(2), in(0), out(0))
+		return args(rank, l.In[3].Type.Dim(1), x[0], x[1], in(1), in(2), in(0), out(0))
 	},
 }
 
@@ -37,6 +50,6 @@ var combine = &Kernel{
 	Name: "host.CombineRows", Op: "combine",
 	Call: func(l *ir.Launch) []Arg {
 		y := dims(l.Out[0])
-		return args(rank, y[0], y[1], in(1), in(0), in(4), out(0))
+		return args(rank, l.In[1].Type.Dim(1), y[0], y[1], in(1), in(0), in(4), out(0))
 	},
 }

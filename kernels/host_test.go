@@ -23,6 +23,7 @@ var hostFunctions = map[string]any{
 	"host.Accumulate":                  host.Accumulate,
 	"host.AdamW":                       host.AdamW,
 	"host.Add":                         host.Add,
+	"host.AllGather":                   host.AllGather,
 	"host.AllReduce":                   host.AllReduce,
 	"host.AllReduceF64":                host.AllReduceF64,
 	"host.Attention":                   host.Attention,
@@ -51,6 +52,7 @@ var hostFunctions = map[string]any{
 	"host.Permute":                     host.Permute,
 	"host.QKNormRope":                  host.QKNormRope,
 	"host.QKNormRopeGrad":              host.QKNormRopeGrad,
+	"host.ReduceScatter":               host.ReduceScatter,
 	"host.RMSNorm":                     host.RMSNorm,
 	"host.RMSNormGrad":                 host.RMSNormGrad,
 	"host.Rank.TapF32":                 (*host.Rank).TapF32,
@@ -95,16 +97,17 @@ const (
 // operation by operation as the model says it.
 func TestKernelsComputeTheirOperations(t *testing.T) {
 	used := map[string]bool{}
-	for _, ranks := range []int{1, 2} {
+	for _, mesh := range []struct{ ranks, ep int }{{1, 1}, {2, 2}, {4, 2}} {
 		for _, mode := range gen.Recomputes {
-			t.Run(fmt.Sprintf("%d ranks, recompute %s", ranks, mode), func(t *testing.T) {
+			ranks := mesh.ranks
+			t.Run(fmt.Sprintf("%d ranks, experts over %d, recompute %s", ranks, mesh.ep, mode), func(t *testing.T) {
 				m, err := models.Parse("toy", "toy.json", []byte(toyConfig))
 				if err != nil {
 					t.Fatal(err)
 				}
 				var graphs []*ir.Graph
 				planned, err := gen.Plan(gen.Request{
-					Model: m, Target: "cpu", DType: "f32", Seq: toySeq, MicroBatch: toyRows, GPUs: ranks, Recompute: mode,
+					Model: m, Target: "cpu", DType: "f32", Seq: toySeq, MicroBatch: toyRows, GPUs: ranks, EP: mesh.ep, Recompute: mode,
 				}, func(d gen.Dump) {
 					if strings.HasPrefix(d.Path, "03_recompute/") { // what fuse is given
 						g, err := ir.Parse(d.Text)
@@ -196,7 +199,11 @@ func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
 	for rank := range plan.Ranks {
 		for _, b := range plan.Buffers {
 			if b.Role != ir.Activation && b.Role != ir.Result && b.Role != ir.Constant {
-				store(m, rank, b, values(rng, b))
+				x := values(rng, b)
+				if b.Name == "record" {
+					x[ir.RecordRank] = float64(rank)
+				}
+				store(m, rank, b, x)
 			}
 		}
 	}

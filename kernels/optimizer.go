@@ -6,7 +6,7 @@ var sumSquares = &Kernel{
 	Name: "host.SumSquares", Op: "sum_squares",
 	Shares: [][2]int{{0, 1}},
 	Call: func(l *ir.Launch) []Arg {
-		return args(pool, in(0), differing("first", l.In[1] == nil), out(0))
+		return args(pool, l.Attrs.Int("parts"), l.Attrs.Int("stride"), in(2), in(0), differing("first", l.In[1] == nil), out(0))
 	},
 }
 
@@ -19,6 +19,6 @@ var adamW = &Kernel{
 	Name: "host.AdamW", Op: "adamw",
 	Shares: [][2]int{{0, 0}, {1, 2}, {2, 3}},
 	Call: func(l *ir.Launch) []Arg {
-		return args(pool, in(4), in(5), in(1), out(0), out(1), out(2))
+		return args(pool, l.Attrs.Int("parts"), l.Attrs.Int("stride"), in(4), in(5), in(1), out(0), out(1), out(2))
 	},
 }

@@ -271,10 +271,10 @@ func match(r *safetensors.Reader, list []tensor) error {
 // load reads tensors into one of the arrays of their parameters. What a file has in the array's type keeps its bits.
 func load(r *safetensors.Reader, list []tensor, memory Memory, k kind) error {
 	return eachChunk(list, func(c *chunk) error {
-		if !memory.wants(c) {
+		from, to := c.in(r), k(c.param)
+		if !memory.wants(c, to) {
 			return nil
 		}
-		from, to := c.in(r), k(c.param)
 		if from.DType == to.DType {
 			raw := c.raw(to.DType)
 			if err := from.ReadRaw(c.first, raw); err != nil {

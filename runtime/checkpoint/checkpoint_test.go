@@ -86,22 +86,47 @@ func states(d safetensors.DType, names ...string) []State {
 	return list
 }
 
-// place gives the parameters arena offsets for ep ranks and returns the size of the arena in bytes.
-func (f profile) place(params []Param, ep int) int64 {
+// place gives the parameters arena offsets for so many ranks and returns the size of the arena in bytes. What an optimizer keeps
+// for the sharded parameters is one array, with gaps between them, and so for the others; each is cut into equal shares.
+func (f profile) place(params []Param, ranks, ep int) int64 {
 	var at int64 = 64
-	take := func(p *Param, d safetensors.DType) Array {
+	take := func(n int, d safetensors.DType) Array {
 		a := Array{at, d}
-		at += int64(d.Bytes()*p.LocalElements(ep)) + 64
+		at += int64(d.Bytes()*n) + 64
 		return a
 	}
-	for i := range params {
-		p := &params[i]
-		p.Value, p.Grad, p.State = take(p, f.value), take(p, f.grad), nil
+	for _, sharded := range []bool{false, true} {
+		var group []*Param
+		n, parts := 0, ranks
+		if sharded {
+			parts = ranks / ep
+		}
+		for i := range params {
+			if p := &params[i]; p.Sharded == sharded {
+				p.Value, p.Grad, p.State = take(p.LocalElements(ep), f.value), take(p.LocalElements(ep), f.grad), nil
+				p.First = n + 3
+				n = p.First + p.LocalElements(ep)
+				group = append(group, p)
+			}
+		}
+		share := (n + parts - 1) / parts
 		for _, s := range f.state {
-			p.State = append(p.State, State{s.Name, take(p, s.DType)})
+			a := take(share, s.DType)
+			for _, p := range group {
+				p.Share, p.State = share, append(p.State, State{s.Name, a})
+			}
 		}
 	}
 	return at
+}
+
+// home returns where what an optimizer keeps for element i of a parameter lies: the rank, and the place in its array.
+func home(p *Param, ep, i int) (rank, place int) {
+	step, local := 1, i
+	if p.Sharded {
+		step, rank, local = ep, i/p.LocalElements(ep), i%p.LocalElements(ep)
+	}
+	return rank + step*((p.First+local)/p.Share), (p.First + local) % p.Share
 }
 
 // machine is arenas for the parameters in float32.
@@ -111,7 +136,7 @@ func machine(params []Param, ranks, ep int) (Memory, [][]byte) {
 
 // machine is arenas for the parameters.
 func (f profile) machine(params []Param, ranks, ep int) (Memory, [][]byte) {
-	size := f.place(params, ep)
+	size := f.place(params, ranks, ep)
 	arenas := make([][]byte, ranks)
 	for r := range arenas {
 		arenas[r] = make([]byte, size)
@@ -333,28 +358,31 @@ func TestSaveCarriesFiles(t *testing.T) {
 func scramble(arenas [][]byte, params []Param, ranks, ep int) {
 	for i := range params {
 		p := &params[i]
-		arrays := []Array{p.Value}
-		for _, s := range p.State {
-			arrays = append(arrays, s.Array)
+		set := func(a Array, k, rank, index, place int) {
+			x := float32(math.Sin(float64(1 + k + 3*index + 7*i)))
+			at := arenas[rank][a.At+int64(a.DType.Bytes()*place):]
+			switch {
+			case a.DType == safetensors.F32:
+				*(*float32)(unsafe.Pointer(&at[0])) = x
+			case k > 0 && index%7 == 1:
+				at[0], at[1] = 0x81, 0xff
+			default:
+				*(*uint16)(unsafe.Pointer(&at[0])) = uint16(math.Float32bits(x) >> 13 & 0xbfff)
+			}
 		}
-		for k, a := range arrays {
-			for rank := range ranks {
-				for e := range p.LocalElements(ep) {
-					index := e
-					if p.Sharded {
-						index += rank % ep * p.LocalElements(ep)
-					}
-					x := float32(math.Sin(float64(1 + k + 3*index + 7*i)))
-					at := arenas[rank][a.At+int64(a.DType.Bytes()*e):]
-					switch {
-					case a.DType == safetensors.F32:
-						*(*float32)(unsafe.Pointer(&at[0])) = x
-					case k > 0 && e == 1:
-						at[0], at[1] = 0x81, 0xff
-					default:
-						*(*uint16)(unsafe.Pointer(&at[0])) = uint16(math.Float32bits(x) >> 13 & 0xbfff)
-					}
+		for rank := range ranks {
+			for e := range p.LocalElements(ep) {
+				index := e
+				if p.Sharded {
+					index += rank % ep * p.LocalElements(ep)
 				}
+				set(p.Value, 0, rank, index, e)
+			}
+		}
+		for index := range p.Elements() {
+			rank, place := home(p, ep, index)
+			for k, s := range p.State {
+				set(s.Array, k+1, rank, index, place)
 			}
 		}
 	}
@@ -408,21 +436,28 @@ func resumeIsExact(t *testing.T, f profile) {
 				t.Errorf("%s: rank %d differs after Resume", name, r)
 			}
 		}
-		other := slices.Clone(params) // the same on one rank
-		single, one := f.machine(other, 1, 1)
-		if err := c.Resume(other, single); err != nil {
-			t.Fatal(err)
-		}
-		for i := range params {
-			p, q := &params[i], &other[i]
-			for k := range p.State {
-				if !bytes.Equal(whole(arenas, p, p.State[k].Array, 2), whole(one, q, q.State[k].Array, 1)) {
-					t.Errorf("%s: %s of %s differs on one rank", name, p.State[k].Name, p.Name)
+		for _, shape := range []struct{ ranks, ep int }{{1, 1}, {2, 2}, {3, 1}, {4, 4}, {8, 4}} {
+			other := slices.Clone(params) // the same on other ranks
+			memory, theirs := f.machine(other, shape.ranks, shape.ep)
+			if err := c.Resume(other, memory); err != nil {
+				t.Fatal(err)
+			}
+			for i := range params {
+				p, q := &params[i], &other[i]
+				for k := range p.State {
+					if !bytes.Equal(kept(arenas, p, p.State[k].Array, 2), kept(theirs, q, q.State[k].Array, shape.ep)) {
+						t.Errorf("%s: %s of %s differs on %v", name, p.State[k].Name, p.Name, shape)
+					}
+				}
+				if !bytes.Equal(whole(arenas, p, p.Value, 2), whole(theirs, q, q.Value, shape.ep)) {
+					t.Errorf("%s: %s differs on %v", name, p.Name, shape)
 				}
 			}
-			if !bytes.Equal(whole(arenas, p, p.Value, 2), whole(one, q, q.Value, 1)) {
-				t.Errorf("%s: %s differs on one rank", name, p.Name)
+			back := filepath.Join(t.TempDir(), "back")
+			if err := c.Save(back, other, memory, saved); err != nil {
+				t.Fatal(err)
 			}
+			sameTrees(t, tree(t, back), tree(t, dir))
 		}
 		_, err = os.Stat(filepath.Join(dir, "training_state/weights.safetensors"))
 		if want := name == "sharded-bf16" && f.value == safetensors.F32; (err == nil) != want {
@@ -439,6 +474,18 @@ func whole(arenas [][]byte, p *Param, a Array, ep int) []byte {
 		if rank == 0 || p.Sharded {
 			all = append(all, arenas[rank][a.At:a.At+n]...)
 		}
+	}
+	return all
+}
+
+// kept is the bytes of an array that the optimizer keeps, in the order of the logical parameter.
+func kept(arenas [][]byte, p *Param, a Array, ep int) []byte {
+	var all []byte
+	width := int64(a.DType.Bytes())
+	for i := range p.Elements() {
+		rank, place := home(p, ep, i)
+		at := a.At + int64(place)*width
+		all = append(all, arenas[rank][at:at+width]...)
 	}
 	return all
 }

@@ -141,7 +141,8 @@ func TestFailedFiles(t *testing.T) {
 	memory, _ := machine(params, 1, 1)
 	arena := memory.Arena
 	c := openCheckpoint(t, "testdata/tied-f32")
-	weights, first, second := params[0].Value.At, params[0].State[0].At, params[0].State[1].At
+	weights := params[0].Value.At
+	first, second := params[0].State[0].At+4*int64(params[0].First), params[0].State[1].At+4*int64(params[0].First)
 	for _, places := range [][]int64{{weights}, {first}, {second}, {first, second}, {weights, first, second}} {
 		memory.Arena = broken{arena, places}
 		want := fmt.Sprintf("no reading at %d", places[0])

@@ -12,11 +12,12 @@ import (
 // writes the same values.
 func Fill(params []Param, memory Memory, seed uint64) error {
 	return eachChunk(tensors(params), func(c *chunk) error {
-		if !memory.wants(c) {
+		to := value(c.param)
+		if !memory.wants(c, to) {
 			return nil
 		}
 		c.random(seed, c.first, c.values)
-		return memory.putValues(c, c.param.Value)
+		return memory.putValues(c, to)
 	})
 }
 

@@ -3,7 +3,7 @@ package checkpoint
 import "moegen/runtime/safetensors"
 
 // Memory is the arenas of all ranks of this process. Rank r has the coordinate r mod EP on the
-// expert-parallel axis; ranks of equal coordinate hold the same values.
+// expert-parallel axis; ranks of equal coordinate hold the same values of sharded parameters, all ranks those of the others.
 type Memory struct {
 	Ranks int
 	EP    int
@@ -19,24 +19,40 @@ type Arena interface {
 	Read(rank int, to []byte, off int64) error
 }
 
-// kind selects one of the arrays that a parameter has in the arena.
-type kind func(*Param) Array
-
-func value(p *Param) Array { return p.Value }
-
-// stretch is elements of a chunk that lie next to each other in the arena of the ranks of one coordinate.
-type stretch struct {
-	axis  int
-	local int // the first one, in the local part of the parameter
-	at, n int // its position in the chunk, and how many
+// array is one of the arrays that a parameter has in the arena. All ranks that hold the parameter have its value and its
+// gradient; a spread array, of the optimizer, is distributed over them.
+type array struct {
+	Array
+	spread bool
 }
 
-// stretches calls f for the stretches of a chunk.
-func (m *Memory) stretches(c *chunk, f func(stretch) error) error {
+// kind selects an array of a parameter.
+type kind func(*Param) array
+
+func value(p *Param) array { return array{p.Value, false} }
+
+// stretch is elements of a chunk that lie next to each other in the arenas of some ranks: first, first+step, ...
+type stretch struct {
+	first, step int
+	local       int // the first one's place in the array of such a rank, in elements
+	at, n       int // its position in the chunk, and how many
+}
+
+// stretches calls f for the stretches of an array's elements in a chunk.
+func (m *Memory) stretches(c *chunk, a array, f func(stretch) error) error {
+	p := c.param
 	return c.runs(c.first, len(c.values), func(at, element, length int) error {
-		share := c.param.LocalElements(m.EP)
+		part := p.LocalElements(m.EP)
 		for length > 0 {
-			s := stretch{element / share, element % share, at, min(length, share-element%share)}
+			s := stretch{0, 1, element % part, at, min(length, part-element%part)}
+			if p.Sharded {
+				s.first, s.step = element/part, m.EP
+			}
+			if a.spread {
+				place := p.First + s.local
+				s.local, s.n = place%p.Share, min(s.n, p.Share-place%p.Share)
+				s.first, s.step = s.first+place/p.Share*s.step, m.Ranks
+			}
 			if err := f(s); err != nil {
 				return err
 			}
@@ -46,9 +62,6 @@ func (m *Memory) stretches(c *chunk, f func(stretch) error) error {
 	})
 }
 
-// holds reports whether a rank has what lies on a coordinate.
-func (m *Memory) holds(rank int, p *Param, axis int) bool { return !p.Sharded || rank%m.EP == axis }
-
 // written returns how many ranks have an arena.
 func (m *Memory) written() int {
 	if m.Alone {
@@ -57,26 +70,21 @@ func (m *Memory) written() int {
 	return m.Ranks
 }
 
-// wants reports whether an arena holds something of a chunk.
-func (m *Memory) wants(c *chunk) bool {
+// wants reports whether an arena holds something of an array's elements in a chunk.
+func (m *Memory) wants(c *chunk, a array) bool {
 	wanted := false
-	m.stretches(c, func(s stretch) error {
-		for rank := range m.written() {
-			wanted = wanted || m.holds(rank, c.param, s.axis)
-		}
+	m.stretches(c, a, func(s stretch) error {
+		wanted = wanted || s.first < m.written()
 		return nil
 	})
 	return wanted
 }
 
 // put stores a chunk, given in the array's own type, on every rank that holds it.
-func (m *Memory) put(c *chunk, a Array, raw []byte) error {
+func (m *Memory) put(c *chunk, a array, raw []byte) error {
 	width := a.DType.Bytes()
-	return m.stretches(c, func(s stretch) error {
-		for rank := range m.written() {
-			if !m.holds(rank, c.param, s.axis) {
-				continue
-			}
+	return m.stretches(c, a, func(s stretch) error {
+		for rank := s.first; rank < m.written(); rank += s.step {
 			if err := m.Write(rank, a.At+int64(s.local*width), raw[s.at*width:(s.at+s.n)*width]); err != nil {
 				return err
 			}
@@ -86,15 +94,15 @@ func (m *Memory) put(c *chunk, a Array, raw []byte) error {
 }
 
 // get fetches a chunk, in the array's own type, from the first rank that holds it.
-func (m *Memory) get(c *chunk, a Array, raw []byte) error {
+func (m *Memory) get(c *chunk, a array, raw []byte) error {
 	width := a.DType.Bytes()
-	return m.stretches(c, func(s stretch) error {
-		return m.Read(s.axis, raw[s.at*width:(s.at+s.n)*width], a.At+int64(s.local*width))
+	return m.stretches(c, a, func(s stretch) error {
+		return m.Read(s.first, raw[s.at*width:(s.at+s.n)*width], a.At+int64(s.local*width))
 	})
 }
 
 // putValues stores the chunk's values, rounded to the array's type.
-func (m *Memory) putValues(c *chunk, a Array) error {
+func (m *Memory) putValues(c *chunk, a array) error {
 	raw := c.raw(a.DType)
 	if a.DType != safetensors.F32 {
 		safetensors.Encode(a.DType, c.values, raw)
@@ -103,7 +111,7 @@ func (m *Memory) putValues(c *chunk, a Array) error {
 }
 
 // getValues fetches the chunk's values.
-func (m *Memory) getValues(c *chunk, a Array) error {
+func (m *Memory) getValues(c *chunk, a array) error {
 	raw := c.raw(a.DType)
 	err := m.get(c, a, raw)
 	if err == nil && a.DType != safetensors.F32 {
@@ -113,15 +121,12 @@ func (m *Memory) getValues(c *chunk, a Array) error {
 }
 
 // sumValues adds the values up over the ranks that hold them, in the order of the ranks.
-func (m *Memory) sumValues(c *chunk, a Array) error {
+func (m *Memory) sumValues(c *chunk, a array) error {
 	width := a.DType.Bytes()
 	part, raw := make([]float32, len(c.values)), make([]byte, len(c.values)*width)
 	clear(c.values)
-	return m.stretches(c, func(s stretch) error {
-		for rank := range m.Ranks {
-			if !m.holds(rank, c.param, s.axis) {
-				continue
-			}
+	return m.stretches(c, a, func(s stretch) error {
+		for rank := s.first; rank < m.Ranks; rank += s.step {
 			if err := m.Read(rank, raw[:s.n*width], a.At+int64(s.local*width)); err != nil {
 				return err
 			}

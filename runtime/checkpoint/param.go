@@ -15,9 +15,16 @@ type Param struct {
 	Pieces  []Piece // the checkpoint tensors that make up the parameter; they cover it exactly once
 	Init    Init    // how a random initialisation fills it
 
-	// Where the local part lies, LocalElements of each.
+	// Where the local part lies, LocalElements of each. A gradient is what the rank's own tokens add to it, until an update,
+	// after which it is undefined.
 	Value, Grad Array
-	State       []State // of the optimizer, all zero when a program starts
+
+	// What the optimizer keeps for the parameter is spread over the ranks that hold the same part of it: arrays of Share elements on
+	// each, all zero when a program starts. Element e of the local part is element First + e of the ranks' arrays one behind
+	// the other.
+	State []State
+	First int
+	Share int
 }
 
 // Array is an array in the arena, at the same place on every rank.
@@ -26,7 +33,7 @@ type Array struct {
 	DType safetensors.DType
 }
 
-// State is an array that the optimizer keeps for a parameter, with the name that torch gives it (exp_avg): in a saved
+// State is an array that the optimizer keeps for parameters, with the name that torch gives it (exp_avg): in a saved
 // training state it is a set of files of that name.
 type State struct {
 	Name string

@@ -9,7 +9,7 @@ func Tensors(params []Param) []safetensors.Info { return infos(tensors(params), 
 // ranks hold, from the element first on. f must not keep them. The first error ends it.
 func EachValue(params []Param, memory Memory, f func(name string, first int, values []float32) error) error {
 	return eachChunk(tensors(params), func(c *chunk) error {
-		if err := memory.getValues(c, c.param.Value); err != nil {
+		if err := memory.getValues(c, value(c.param)); err != nil {
 			return err
 		}
 		return f(c.Name, c.first, c.values)
@@ -20,7 +20,7 @@ func EachValue(params []Param, memory Memory, f func(name string, first int, val
 // gradient is the sum over all ranks that hold the parameter, in the order of the ranks.
 func EachGrad(params []Param, memory Memory, f func(name string, first int, values []float32) error) error {
 	return eachChunk(tensors(params), func(c *chunk) error {
-		if err := memory.sumValues(c, c.param.Grad); err != nil {
+		if err := memory.sumValues(c, array{c.param.Grad, false}); err != nil {
 			return err
 		}
 		return f(c.Name, c.first, c.values)

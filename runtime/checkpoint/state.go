@@ -47,7 +47,7 @@ func (c *Checkpoint) parts(list []tensor) []saved {
 			if !seen {
 				n = len(parts)
 				at[s.Name] = n
-				parts = append(parts, saved{s.Name, nil, func(p *Param) Array { return p.state(s.Name) }})
+				parts = append(parts, saved{s.Name, nil, func(p *Param) array { return array{p.state(s.Name), true} }})
 			}
 			parts[n].list = append(parts[n].list, t)
 		}

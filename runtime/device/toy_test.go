@@ -105,8 +105,9 @@ func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 		Params: []checkpoint.Param{{
 			Name: "w", Shape: table, Pieces: []checkpoint.Piece{{Name: "model.embed_tokens.weight", Shape: table}},
 			Init: checkpoint.Init{Kind: checkpoint.InitNormal, Std: 1}, Value: bf16(toyW), Grad: bf16(toyGrad),
-			State: []checkpoint.State{{Name: "exp_avg", Array: bf16(toyM)}},
+			State: []checkpoint.State{{Name: "exp_avg", Array: bf16(toyM)}}, Share: toyN,
 		}},
+		Zeros: []train.Span{{At: toyM, Bytes: 2 * toyN}},
 		Layout: train.Layout{
 			Tokens: toyTokensAt, Targets: toyTargets, Positions: toyPositions, Starts: toyStarts, Record: toyRecord, Loss: toyLoss, AuxLoss: -1, Choice: -1,
 			GradNorm: toyNorm, HeadRow: toyHeadRow, HeadRows: toyHead, Logits: toyLogits, LogitsType: safetensors.BF16,

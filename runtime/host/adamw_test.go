@@ -12,11 +12,11 @@ func TestSumSquaresAndClipScale(t *testing.T) {
 			want := inner(double(x), double(x))
 			onAnyCores(t, func(p *Pool) []float32 {
 				sum := []float64{math.NaN()}
-				SumSquares(p, x, true, sum)
+				SumSquares(p, 1, 1, nil, x, true, sum)
 				if math.Abs(sum[0]-want) > 1e-13*want {
 					t.Errorf("%d elements: %v, want %v", n, sum[0], want)
 				}
-				SumSquares(p, x, false, sum)
+				SumSquares(p, 1, 1, nil, x, false, sum)
 				if math.Abs(sum[0]-2*want) > 2e-13*want {
 					t.Errorf("%d elements twice: %v, want %v", n, sum[0], 2*want)
 				}
@@ -64,7 +64,7 @@ func TestAdamW(t *testing.T) {
 				record[RecordGain1], record[RecordGain2] = 1-beta1, 1-beta2
 				record[RecordBias1] = float32(1 - math.Pow(beta1, float64(step)))
 				record[RecordBias2] = float32(1 - math.Pow(beta2, float64(step)))
-				AdamW(p, clip, record, grad, value, m, v)
+				AdamW(p, 1, 1, clip, record, grad, value, m, v)
 				adamW64(step, lr, beta1, beta2, eps, decay, float64(clip[0]), double(grad), wantValue, wantM, wantV)
 			}
 			// 20 updates round the value 20 times: √20·2⁻²⁵ at most. The moments round a few times a step, mostly forgotten.

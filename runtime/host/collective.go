@@ -44,3 +44,66 @@ func allReduce[E number](r *Rank, x []E, addTo func(a, b []E)) {
 	})
 	r.Barrier()
 }
+
+// shareUnit is what a share is a multiple of.
+const shareUnit = 128
+
+// share is how many elements of n each of so many replicas has as its own, the last ones fewer.
+func share(n, parts int) int {
+	if parts == 1 {
+		return n
+	}
+	return blockCount(blockCount(n, parts), shareUnit) * shareUnit
+}
+
+// part returns the elements of n that are replica k's.
+func part(n, parts, k int) (from, to int) {
+	s := share(n, parts)
+	return min(k*s, n), min((k+1)*s, n)
+}
+
+// ownPart returns the elements of n that are those of the rank whose record it is.
+func ownPart(parts, stride int, record []float32, n int) (from, to int) {
+	if parts == 1 {
+		return 0, n
+	}
+	return part(n, parts, int(record[RecordRank])/stride%parts)
+}
+
+// ReduceScatter adds x up over the ranks that hold the same array, in float32 and in the order of the ranks, and leaves every one its
+// own part of the sum; the rest of x stays as it is. Such ranks are number 0 to parts−1 of a set, stride ranks apart: a
+// rank's number is (rank/stride) mod parts. The parts are equal, a multiple of 128 elements, but for the last ones. All ranks
+// call it with slices at the same offset of their arenas.
+func ReduceScatter(r *Rank, parts, stride int, x []float32) {
+	number := r.ID / stride % parts
+	from, to := part(len(x), parts, number)
+	own := x[from:to]
+	r.Barrier() // x is there on every rank
+	r.Pool.ForWorker(blockCount(len(own), collectiveBlock), func(worker, i int) {
+		block := own[i*collectiveBlock : min((i+1)*collectiveBlock, len(own))]
+		sum := r.Pool.workerScratch(worker)[:len(block)]
+		copy(sum, Peer(r, r.ID-number*stride, block))
+		for k := 1; k < parts; k++ {
+			add(sum, Peer(r, r.ID+(k-number)*stride, block), sum)
+		}
+		copy(block, sum)
+	})
+	r.Barrier() // x has been read by every rank
+}
+
+// AllGather completes an array of which every rank that holds it has its own part; see ReduceScatter.
+func AllGather(r *Rank, parts, stride int, x []float32) {
+	number := r.ID / stride % parts
+	r.Barrier() // all parts are there
+	for k := range parts {
+		if k == number {
+			continue
+		}
+		from, to := part(len(x), parts, k)
+		theirs := x[from:to]
+		forBlocks(r.Pool, len(theirs), taskElements, func(_, lo, hi int) {
+			copy(theirs[lo:hi], Peer(r, r.ID+(k-number)*stride, theirs[lo:hi]))
+		})
+	}
+	r.Barrier() // x has been read by every rank
+}

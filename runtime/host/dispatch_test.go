@@ -11,14 +11,15 @@ import (
 // exchange is one expert-parallel exchange: who chose which experts, and the arena's offsets of what it needs.
 type exchange struct {
 	name           string
+	all            int // ranks, in groups
 	ranks, t, k, l int
-	idx            [][]int32 // [rank] T·K global experts
+	idx            [][]int32 // [rank] T·K experts
 }
 
-func newExchange(name string, ranks, t, k, l int, choose func(r *rand.Rand, rank int, chosen []int32)) exchange {
-	x := exchange{name: name, ranks: ranks, t: t, k: k, l: l}
+func newExchange(name string, groups, ranks, t, k, l int, choose func(r *rand.Rand, rank int, chosen []int32)) exchange {
+	x := exchange{name: name, all: groups * ranks, ranks: ranks, t: t, k: k, l: l}
 	r := rand.New(rand.NewPCG(uint64(ranks), 3))
-	for rank := range ranks {
+	for rank := range x.all {
 		idx := make([]int32, t*k)
 		for i := 0; i < len(idx); i += k {
 			choose(r, rank, idx[i:i+k])
@@ -39,27 +40,37 @@ func exchanges() []exchange {
 	var all []exchange
 	for _, n := range rankCounts {
 		all = append(all,
-			newExchange("random", n, 9, 3, 4, func(r *rand.Rand, _ int, c []int32) { distinct(r, 4*n, c) }),
-			newExchange("one expert a token", n, 5, 1, 2, func(r *rand.Rand, _ int, c []int32) { distinct(r, 2*n, c) }),
-			newExchange("all to the last rank", n, 6, 2, 2, func(r *rand.Rand, _ int, c []int32) {
+			newExchange("random", 1, n, 9, 3, 4, func(r *rand.Rand, _ int, c []int32) { distinct(r, 4*n, c) }),
+			newExchange("three groups", 3, n, 7, 3, 4, func(r *rand.Rand, _ int, c []int32) { distinct(r, 4*n, c) }),
+			newExchange("two groups, one sends all to its last rank", 2, n, 4, 2, 2, func(r *rand.Rand, rank int, c []int32) {
+				distinct(r, 2*n, c)
+				if rank >= n {
+					c[0], c[1] = int32(2*n-1), int32(2*n-2)
+				}
+			}),
+			newExchange("one expert a token", 1, n, 5, 1, 2, func(r *rand.Rand, _ int, c []int32) { distinct(r, 2*n, c) }),
+			newExchange("all to the last rank", 1, n, 6, 2, 2, func(r *rand.Rand, _ int, c []int32) {
 				distinct(r, 2, c)
 				for i := range c {
 					c[i] += int32(2 * (n - 1))
 				}
 			}),
-			newExchange("one token", n, 1, 2, 2, func(r *rand.Rand, _ int, c []int32) { distinct(r, 2*n, c) }),
+			newExchange("one token", 1, n, 1, 2, 2, func(r *rand.Rand, _ int, c []int32) { distinct(r, 2*n, c) }),
 		)
 	}
 	return all
 }
 
-// plan is the definition of DispatchPlan, for one destination: the tokens of all ranks, in order, that have an expert there.
+// plan is the definition of DispatchPlan, for one destination: the tokens of all ranks of its group, in order, that have an expert
+// there.
 func (x exchange) plan(rank int) (source, idxLocal []int32) {
+	group := x.group(rank)
+	rank -= group
 	for from := range x.ranks {
 		for token := range x.t {
 			row := slices.Repeat([]int32{-1}, x.k)
 			here := false
-			for j, e := range x.idx[from][token*x.k : (token+1)*x.k] {
+			for j, e := range x.idx[group+from][token*x.k : (token+1)*x.k] {
 				if int(e)/x.l == rank {
 					row[j], here = e-int32(rank*x.l), true
 				}
@@ -71,6 +82,9 @@ func (x exchange) plan(rank int) (source, idxLocal []int32) {
 	}
 	return source, idxLocal
 }
+
+// group is the first rank of a rank's group.
+func (x exchange) group(rank int) int { return rank / x.ranks * x.ranks }
 
 // buffers of an exchange with rows of width d, in the arena of one rank.
 type buffers struct {
@@ -93,11 +107,11 @@ func (x exchange) buffers(r *Rank, d int) buffers {
 
 func TestDispatchPlan(t *testing.T) {
 	for _, x := range exchanges() {
-		m := openMachine(t, x.ranks, 1<<16)
+		m := openMachine(t, x.all, 1<<16)
 		m.Run(func(r *Rank) {
 			b := x.buffers(r, 1)
 			for range 2 { // a second plan over the first
-				DispatchPlan(r, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
+				DispatchPlan(r, x.ranks, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
 				source, idxLocal := x.plan(r.ID)
 				n := len(source)
 				if int(b.received[0]) != n || !slices.Equal(b.source[:n], source) || !slices.Equal(b.idxLocal[:n*x.k], idxLocal) {
@@ -111,8 +125,8 @@ func TestDispatchPlan(t *testing.T) {
 				}
 				for token := range x.t {
 					for d := range x.ranks {
-						theirs, _ := x.plan(d)
-						want := int32(slices.Index(theirs, int32(r.ID*x.t+token)))
+						theirs, _ := x.plan(x.group(r.ID) + d)
+						want := int32(slices.Index(theirs, int32(r.ID%x.ranks*x.t+token)))
 						if got := b.position[token*x.ranks+d]; got != want {
 							t.Errorf("%s: token %d of rank %d is row %d on rank %d, want %d", x.name, token, r.ID, got, d, want)
 						}
@@ -127,30 +141,30 @@ func TestDispatchPlan(t *testing.T) {
 func TestDispatchAndCombineRows(t *testing.T) {
 	for _, x := range exchanges() {
 		for _, d := range []int{1, 19} {
-			m := openMachine(t, x.ranks, 1<<18)
-			left, right := make([]float64, x.ranks), make([]float64, x.ranks)
+			m := openMachine(t, x.all, 1<<18)
+			left, right := make([]float64, x.all), make([]float64, x.all)
 			var before [][]float32
 			for run := range 2 {
-				results := make([][]float32, x.ranks)
+				results := make([][]float32, x.all)
 				m.Run(func(r *Rank) {
 					b := x.buffers(r, d)
 					mine, residual := normal(uint64(r.ID), x.t*d), normal(uint64(20+r.ID), x.t*d)
 					copy(b.x, mine)
-					DispatchPlan(r, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
-					DispatchRows(r, x.t, d, b.source, b.received, b.x, b.y)
+					DispatchPlan(r, x.ranks, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
+					DispatchRows(r, x.ranks, x.t, d, b.source, b.received, b.x, b.y)
 					clear(b.x) // nobody may still be reading it
 					n := int(b.received[0]) * d
 					for i, s := range b.source[:b.received[0]] {
-						sent := normal(uint64(int(s)/x.t), x.t*d)
+						sent := normal(uint64(x.group(r.ID)+int(s)/x.t), x.t*d)
 						wantBits(t, fmt.Sprint(x.name, " row ", i), b.y[i*d:(i+1)*d], sent[int(s)%x.t*d:][:d])
 					}
 					grad := normal(uint64(10+r.ID), n)
 					left[r.ID] = inner(double(b.y[:n]), double(grad))
 					copy(b.y, grad)
-					CombineRows(r, x.t, d, b.position, b.y, nil, b.back)
+					CombineRows(r, x.ranks, x.t, d, b.position, b.y, nil, b.back)
 					right[r.ID] = inner(double(mine), double(b.back))
 					copy(b.x, residual)
-					CombineRows(r, x.t, d, b.position, b.y, b.x, b.x)
+					CombineRows(r, x.ranks, x.t, d, b.position, b.y, b.x, b.x)
 					clear(b.y)
 					for i := range residual {
 						if got, want := float64(b.x[i]), float64(residual[i])+float64(b.back[i]); math.Abs(got-want) > 2e-6 {

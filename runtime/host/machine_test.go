@@ -219,3 +219,65 @@ func TestAllReduce(t *testing.T) {
 		}
 	})
 }
+
+// Every rank ends with its own part of the sum over its set, added in the order of the ranks, and with everybody's parts after a
+// gather; what is others' it leaves as it was.
+func TestReduceScatterAndAllGather(t *testing.T) {
+	for _, set := range []struct{ ranks, parts, stride int }{{1, 1, 1}, {2, 2, 1}, {3, 3, 1}, {8, 8, 1}, {4, 2, 2}, {8, 2, 4}, {12, 3, 4}} {
+		for _, n := range []int{1, 100, 1000, 3*2*collectiveBlock + 5} {
+			m := openMachine(t, set.ranks, 1<<18)
+			m.Run(func(r *Rank) {
+				x := r.F32(4096, n)
+				copy(x, normal(uint64(r.ID), n))
+				number := r.ID / set.stride % set.parts
+				sum := make([]float32, n)
+				for k := range set.parts {
+					for i, v := range normal(uint64(r.ID+(k-number)*set.stride), n) {
+						sum[i] += v
+					}
+				}
+				ReduceScatter(r, set.parts, set.stride, x)
+				for i, own := range normal(uint64(r.ID), n) {
+					want := own
+					if i/share(n, set.parts) == number {
+						want = sum[i]
+					}
+					if x[i] != want {
+						t.Errorf("%+v: element %d of %d on rank %d is %v, want %v", set, i, n, r.ID, x[i], want)
+						break
+					}
+				}
+				AllGather(r, set.parts, set.stride, x)
+				wantBits(t, fmt.Sprint(set, " gathered"), x, sum)
+			})
+		}
+	}
+}
+
+// The parts that ranks update, and whose squares they add up, are all there is, each once.
+func TestUpdateOfParts(t *testing.T) {
+	const n, parts, stride = 1000, 3, 2
+	p := NewPool(2)
+	defer p.Close()
+	record := make([]float32, RecordLen)
+	record[RecordLR], record[RecordBeta1], record[RecordBeta2], record[RecordEps] = 0.1, 0.5, 0.75, 1e-3
+	record[RecordGain1], record[RecordGain2], record[RecordBias1], record[RecordBias2] = 0.5, 0.25, 0.5, 0.25
+	grad := normal(1, n)
+	whole, m, v, square := normal(2, n), make([]float32, n), make([]float32, n), make([]float64, 1)
+	AdamW(p, 1, 1, []float32{0.5}, record, grad, whole, m, v)
+	SumSquares(p, 1, 1, nil, grad, true, square)
+	value, sum := normal(2, n), make([]float64, 1)
+	for number := range parts {
+		record[RecordRank] = float32(6 + 1 + number*stride)
+		moments := [2][]float32{make([]float32, share(n, parts)), make([]float32, share(n, parts))}
+		AdamW(p, parts, stride, []float32{0.5}, record, grad, value, moments[0], moments[1])
+		SumSquares(p, parts, stride, record, grad, number == 0, sum)
+		from, to := part(n, parts, number)
+		wantBits(t, "moments", moments[0][:to-from], m[from:to])
+		wantBits(t, "second moments", moments[1][:to-from], v[from:to])
+	}
+	wantBits(t, "values", value, whole)
+	if math.Abs(sum[0]-square[0]) > 1e-12*square[0] {
+		t.Errorf("the squares of the parts are %v, of the whole %v", sum[0], square[0])
+	}
+}

@@ -143,7 +143,7 @@ func BenchmarkEmbeddingGrad(b *testing.B) {
 func BenchmarkSumSquares(b *testing.B) {
 	const n = 8 * benchT * benchD
 	x, sum := normal(1, n), make([]float64, 1)
-	rates(b, n, func(p *Pool) { SumSquares(p, x, true, sum) })
+	rates(b, n, func(p *Pool) { SumSquares(p, 1, 1, nil, x, true, sum) })
 }
 
 func BenchmarkAdamW(b *testing.B) {
@@ -152,7 +152,7 @@ func BenchmarkAdamW(b *testing.B) {
 	record := make([]float32, RecordLen)
 	record[RecordLR], record[RecordEps], record[RecordBias1], record[RecordBias2] = 1e-4, 1e-8, 1, 1
 	record[RecordBeta1], record[RecordBeta2], record[RecordGain1], record[RecordGain2] = 0.9, 0.999, 0.1, 0.001
-	rates(b, 7*n, func(p *Pool) { AdamW(p, []float32{1}, record, grad, value, m, v) })
+	rates(b, 7*n, func(p *Pool) { AdamW(p, 1, 1, []float32{1}, record, grad, value, m, v) })
 }
 
 // A row of the length that attention and the router have: first-level cache, so the arithmetic alone.

@@ -29,10 +29,11 @@ type bigram struct {
 	clip                             int64
 }
 
-// array is where a parameter lies: value, gradient, moments.
+// array is where a parameter lies: value, gradient, and the moments of a rank's share of what so many ranks hold.
 type array struct {
 	n                   int
 	value, grad, m1, m2 int64
+	parts, share        int
 }
 
 const (
@@ -44,8 +45,8 @@ const (
 // newBigram lays out the model for so many ranks, each with rows sequences of seq tokens a micro-batch.
 func newBigram(ranks, rows, seq int, aux float64) *bigram {
 	b := &bigram{ranks: ranks, rows: rows, seq: seq, vocab: testVocab, dim: testHidden, expert: testExperts, aux: aux}
-	b.embed, b.head = b.param(b.vocab*b.dim), b.param(b.vocab*b.dim)
-	b.scale = b.param(b.expert / ranks * b.dim)
+	b.embed, b.head = b.param(b.vocab*b.dim, ranks), b.param(b.vocab*b.dim, ranks)
+	b.scale = b.param(b.expert/ranks*b.dim, 1)
 	t := rows * seq
 	b.tokens, b.targets, b.positions, b.starts = b.take(t), b.take(t), b.take(t), b.take(t)
 	b.record, b.loss, b.auxLoss, b.gradNorm = b.take(host.RecordLen), b.take(1), b.take(1), b.take(1)
@@ -65,8 +66,12 @@ func (b *bigram) take(n int) int64 {
 	return at
 }
 
-func (b *bigram) param(n int) array {
-	return array{n, b.take(n), b.take(n), b.take(n), b.take(n)}
+func (b *bigram) param(n, parts int) array {
+	share := n
+	if parts > 1 {
+		share = ((n+parts-1)/parts + 127) / 128 * 128
+	}
+	return array{n, b.take(n), b.take(n), b.take(share), b.take(share), parts, share}
 }
 
 func (b *bigram) program() Program {
@@ -74,7 +79,8 @@ func (b *bigram) program() Program {
 	param := func(name string, shape []int, a array, sharded bool, init checkpoint.Init, pieces ...checkpoint.Piece) checkpoint.Param {
 		return checkpoint.Param{Name: name, Shape: shape, Sharded: sharded, Pieces: pieces, Init: init,
 			Value: floats(a.value), Grad: floats(a.grad),
-			State: []checkpoint.State{{Name: "exp_avg", Array: floats(a.m1)}, {Name: "exp_avg_sq", Array: floats(a.m2)}}}
+			State: []checkpoint.State{{Name: "exp_avg", Array: floats(a.m1)}, {Name: "exp_avg_sq", Array: floats(a.m2)}},
+			Share: a.share}
 	}
 	table := []int{b.vocab, b.dim}
 	normal := checkpoint.Init{Kind: checkpoint.InitNormal, Std: 0.5}
@@ -231,20 +237,21 @@ func (b *bigram) expertGrad(r *host.Rank) {
 }
 
 func (b *bigram) update(r *host.Rank) {
-	for _, a := range []array{b.embed, b.head} {
-		host.AllReduce(r, r.F32(a.grad, a.n))
-	}
-	sums := r.F64(b.sums, 2)
-	host.SumSquares(r.Pool, r.F32(b.scale.grad, b.scale.n), true, sums[1:])
-	host.AllReduceF64(r, sums[1:])
-	host.SumSquares(r.Pool, r.F32(b.embed.grad, b.embed.n), true, sums[:1])
-	host.SumSquares(r.Pool, r.F32(b.head.grad, b.head.n), false, sums[:1])
+	sum := r.F64(b.sums, 1)
 	record, norm, scale := r.F32(b.record, host.RecordLen), r.F32(b.gradNorm, 1), r.F32(b.clip, 1)
-	host.ClipScale(record, sums, norm, scale)
-	for _, a := range []array{b.embed, b.head, b.scale} {
-		host.AdamW(r.Pool, scale, record, r.F32(a.grad, a.n), r.F32(a.value, a.n), r.F32(a.m1, a.n), r.F32(a.m2, a.n))
+	all := []array{b.embed, b.head, b.scale}
+	for i, a := range all {
+		grad := r.F32(a.grad, a.n)
+		host.ReduceScatter(r, a.parts, 1, grad)
+		host.SumSquares(r.Pool, a.parts, 1, record, grad, i == 0, sum)
 	}
-	r.Barrier() // peers read our scales in the next step
+	host.AllReduceF64(r, sum)
+	host.ClipScale(record, sum, norm, scale)
+	for _, a := range all {
+		value := r.F32(a.value, a.n)
+		host.AdamW(r.Pool, a.parts, 1, scale, record, r.F32(a.grad, a.n), value, r.F32(a.m1, a.share), r.F32(a.m2, a.share))
+		host.AllGather(r, a.parts, 1, value) // also in front of the next step, in which peers read our scales
+	}
 }
 
 func (b *bigram) headLogits(r *host.Rank) {
