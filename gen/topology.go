@@ -16,13 +16,13 @@ type Topology struct {
 	NetworkBytesPerSecond int64 // that a GPU gets from other nodes
 }
 
-// beside is the memory of a GPU that is no program's arena: the driver's context, of which an H100 takes 526 MiB, and the
+// ContextBytes is the memory of a GPU that is no program's arena: the driver's context, of which an H100 takes 526 MiB, and the
 // kernels and graphs of the program, for which it keeps 128 MiB at run time.
-const beside = (526 + 128) << 20
+const ContextBytes = (526 + 128) << 20
 
 // Arena returns how many bytes the arena of a rank can have, 0 where that is not known.
 func (t Topology) Arena() int64 {
-	return max(0, t.MemoryBytes-beside)
+	return max(0, t.MemoryBytes-ContextBytes)
 }
 
 // Wire is what joins the GPUs: what is known, and where nothing is, what an H100 has and the best programs get of it.

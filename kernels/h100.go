@@ -10,7 +10,7 @@ import (
 
 // onGPU lists the kernels of the h100 target: the families of package gpu, and what the runtime does itself.
 func onGPU() []*Kernel {
-	list := []*Kernel{deviceRopeTable, deviceTap}
+	list := []*Kernel{deviceRopeTable, deviceTap, networkReduceScatter, networkAllGather, networkAllReduce}
 	for _, k := range gpu.Kernels() {
 		entry := &Kernel{Name: "gpu." + k.Name, Op: k.Op, Covers: k.Covers, Limit: k.Limit, Shares: k.Shares, Apart: !k.InPlace, Steps: k.Steps}
 		if k.Workspace != nil {
@@ -37,6 +37,19 @@ var deviceTap = &Kernel{
 		a := l.Attrs
 		return args(rank, a.Str("name"), differing("layer", a.Int("layer")), in(0), dtype(l.In[0]), l.In[0].Type.Elements())
 	},
+}
+
+// Arrays that more ranks hold than the kernels can tell apart lie on several nodes. What adds these up and spreads them is no kernel of
+// a plan's module: such plans are for looking at, and no program is built from them.
+var (
+	networkReduceScatter = &Kernel{Name: "network.reduce_scatter", Op: "reduce_scatter", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("parts")}
+	networkAllGather     = &Kernel{Name: "network.all_gather", Op: "all_gather", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("parts")}
+	networkAllReduce     = &Kernel{Name: "network.all_reduce", Op: "all_reduce", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("ranks")}
+)
+
+// acrossNodes reports whether an attribute says that more ranks take part than a node can have.
+func acrossNodes(attr string) func(*ir.Node) bool {
+	return func(n *ir.Node) bool { return n.Attrs.Int(attr) > gpu.MostRanks }
 }
 
 // dtype is the element type of a buffer, as the runtime calls it.

@@ -25,6 +25,7 @@ type Timed struct {
 	Wire     float64 `json:"wire_us"`       // that what is fetched is under way
 	Ceiling  float64 `json:"ceiling_us"`    // at the ceilings themselves
 	End      float64 `json:"end_us"`        // from the beginning of its program
+	After    []int   `json:"after"`         // launches of other streams that must have ended, by index
 	Measured bool    `json:"calibrated"`    // whether the family was measured; if not, its share of the ceilings is a guess
 }
 
@@ -37,38 +38,58 @@ func Timeline(plan *ir.Plan, wire Wire) ([]Timed, error) {
 	var list []Timed
 	for _, p := range plan.Programs {
 		if p.Name == "micro_batch" || p.Name == "update" {
-			list = append(list, timed(p, wire)...)
+			list = timed(list, p, wire)
 		}
 	}
+	Schedule(list)
 	return list, nil
 }
 
-// timed returns the launches of a program on a GPU.
-func timed(p *ir.Program, wire Wire) (list []Timed) {
-	var now [ir.Streams]float64
-	ends := make([]float64, len(p.Launches))
+// timed adds the launches of a program to a list.
+func timed(list []Timed, p *ir.Program, wire Wire) []Timed {
+	last := make([]int, len(p.Launches)) // launch on the GPU of each of the plan's
 	for i, l := range p.Launches {
-		at := now[l.Stream]
-		for _, other := range l.After {
-			at = max(at, ends[other])
-		}
-		steps := stepsOf(l)
 		first := len(list)
-		for _, s := range steps {
+		for _, s := range stepsOf(l) {
 			work := floor(s.Launch, l)
 			t := Timed{Program: p.Name, Section: l.Section, Op: l.Op.Name, Kernel: s.Entry, Family: s.Family(), Stream: l.Stream.String(), Grid: s.Grid,
 				FLOPs: work.FLOPs, Bytes: work.Bytes, Ceiling: s.Ceiling(work)}
 			t.Micros, t.Measured = s.Predict(work)
 			list = append(list, t)
 		}
-		fetch(list[first:], l, wire)
-		for j := first; j < len(list); j++ {
-			at += max(list[j].Micros, list[j].Wire)
-			list[j].End = at
+		if link, network := wire.received(l); link+network > 0 {
+			if len(list) == first {
+				list = append(list, between(p, l))
+			}
+			t := busiest(list[first:])
+			t.Link, t.Network, t.Wire = link, network, wire.micros(link, network)
 		}
-		now[l.Stream], ends[i] = at, at
+		if len(list) > first {
+			for _, other := range l.After {
+				list[first].After = append(list[first].After, last[other])
+			}
+		}
+		last[i] = max(0, len(list)-1)
 	}
 	return list
+}
+
+// Schedule says when launches end: those of one stream run one after another, each for as long as the longer of its work and of its
+// wire.
+func Schedule(list []Timed) {
+	now := map[string]float64{} // by stream
+	for i := range list {
+		t := &list[i]
+		if i == 0 || list[i-1].Program != t.Program {
+			clear(now)
+		}
+		begin := now[t.Stream]
+		for _, other := range t.After {
+			begin = max(begin, list[other].End)
+		}
+		t.End = begin + max(t.Micros, t.Wire)
+		now[t.Stream] = t.End
+	}
 }
 
 // stepsOf returns the kernels that a launch of the plan starts.
@@ -83,20 +104,24 @@ func stepsOf(l *ir.Launch) []gpu.Step {
 	return k.Steps(l)
 }
 
-// fetch notes what a launch of the plan fetches at the kernel that moves the most.
-func fetch(list []Timed, l *ir.Launch, wire Wire) {
-	link, network := wire.received(l)
-	if link+network == 0 || len(list) == 0 {
-		return
-	}
-	most := 0
+// between is what a rank does for what crosses between nodes: its bytes go through its memory.
+func between(p *ir.Program, l *ir.Launch) Timed {
+	f := gpu.Floor{Bytes: l.Cost.Bytes}
+	t := Timed{Program: p.Name, Section: l.Section, Op: l.Op.Name, Kernel: l.Kernel, Family: l.Kernel, Stream: l.Stream.String(), Grid: 1,
+		Bytes: f.Bytes, Ceiling: gpu.Launch{}.Ceiling(f)}
+	t.Micros, t.Measured = gpu.Launch{Entry: l.Kernel}.Predict(f)
+	return t
+}
+
+// busiest returns the launch that moves the most.
+func busiest(list []Timed) *Timed {
+	best := &list[0]
 	for i := range list {
-		if list[i].Bytes > list[most].Bytes {
-			most = i
+		if list[i].Bytes > best.Bytes {
+			best = &list[i]
 		}
 	}
-	t := &list[most]
-	t.Link, t.Network, t.Wire = link, network, wire.micros(link, network)
+	return best
 }
 
 // Micros returns how long the launches of a program take: until the last of them ends, and no less than all their work, for

@@ -60,14 +60,16 @@ func TestTimelineAgreesWithCosts(t *testing.T) {
 		"attention_grad": {1.25, 1.25}, // the scores again: five products where the formula has four
 		// 64 rows an expert are expected, half a tile of 128 rows or of 64 along k more: at least a tile
 		"grouped_linear": {2, 2}, "grouped_linear_dgrad": {2, 2}, "grouped_linear_wgrad": {1.5, 1.5},
+		"grouped_linear_swiglu_keep": {1.95, 2}, "grouped_linear_dgrad_swiglu": {1.9, 2}, // and SwiGLU, not in the tensor cores
 		"adamw_split": {0, 0}, "swiglu": {0, 0}, "unpermute": {0, 0},
 	} {
-		if got := float64(said[op].flops) / float64(cost[op].flops); got < factor[0] || got > factor[1] {
+		if got := float64(said[op].flops) / float64(cost[op].flops); !(got >= factor[0] && got <= factor[1]) {
 			t.Errorf("%s multiplies %v times what its formula does, want %v", op, got, factor)
 		}
 	}
-	for _, op := range []string{"adamw_split", "swiglu", "unpermute", "rms_norm", "sum_squares", "embedding", "qk_norm_rope", "swiglu_unpermute_grad"} {
-		if got := float64(said[op].bytes) / float64(cost[op].bytes); got < 0.95 || got > 1.05 {
+	for _, op := range []string{"adamw_split", "swiglu", "unpermute", "rms_norm", "sum_squares", "embedding", "qk_norm_rope",
+		"grouped_linear_swiglu_keep", "grouped_linear_dgrad_swiglu"} {
+		if got := float64(said[op].bytes) / float64(cost[op].bytes); !(got >= 0.95 && got <= 1.05) {
 			t.Errorf("%s moves %v times its operands and results", op, got)
 		}
 	}
@@ -80,7 +82,8 @@ func TestTimelineWantsATargetThatWasMeasured(t *testing.T) {
 }
 
 // Steps that bench measured on an H100 80GB HBM3 at 700 W, driver 580.159.04, on 2026-11-23, all with AdamW's state in bf16. The speeds of
-// families come from the first; the others took no part.
+// families come from the first; the others took no part. Since then ranks have come to share the optimizer's state, so that their
+// updates then and now do not compare.
 func TestMeasuredSteps(t *testing.T) {
 	whole, ok := models.Lookup("qwen3-30b-a3b")
 	if !ok {
@@ -104,10 +107,10 @@ func TestMeasuredSteps(t *testing.T) {
 		seq, rows int
 		balanced  bool
 		grad      float64 // ms of forward and backward; 0: not measured apart
-		step      float64 // ms
+		step      float64 // ms of all; 0: does not compare
 	}{
-		{"one of eight ranks, uniform router", whole, 8, 4096, 1, false, 231.35, 267.99},
-		{"one of eight ranks, balanced router", whole, 8, 4096, 1, true, 217.73, 254.33},
+		{"one of eight ranks, uniform router", whole, 8, 4096, 1, false, 231.35, 0},
+		{"one of eight ranks, balanced router", whole, 8, 4096, 1, true, 217.73, 0},
 		{"4 layers with 128 experts, learned router", first(whole, 4), 1, 4096, 1, false, 30.15, 47.94},
 		{"training 6 layers with a vocabulary of bytes", first(bytes, 6), 1, 2048, 2, false, 0, 46.25}, // 88,569 tokens/s in the median
 	} {
@@ -125,13 +128,18 @@ func TestMeasuredSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 		grad, update := kernels.Micros(list, "micro_batch")/1e3, kernels.Micros(list, "update")/1e3
-		off := grad + update - c.step
-		t.Logf("%s: %.1f + %.1f ms predicted, %.1f of %.1f measured, %+.1f%%", c.name, grad, update, c.grad, c.step, 100*off/c.step)
-		if math.Abs(off) > 0.1*c.step {
-			t.Errorf("%s: a step of %.1f ms predicted, %.1f measured", c.name, grad+update, c.step)
-		}
-		if c.grad > 0 && math.Abs(grad-c.grad) > 0.1*c.grad {
-			t.Errorf("%s: forward and backward of %.1f ms predicted, %.1f measured", c.name, grad, c.grad)
+		for _, part := range []struct {
+			name                string
+			predicted, measured float64
+		}{{"forward and backward", grad, c.grad}, {"step", grad + update, c.step}} {
+			if part.measured == 0 {
+				continue
+			}
+			off := part.predicted/part.measured - 1
+			t.Logf("%s, %s: %.1f ms predicted, %.1f measured, %+.1f%%", c.name, part.name, part.predicted, part.measured, 100*off)
+			if math.Abs(off) > 0.1 {
+				t.Errorf("%s, %s: %.1f ms predicted, %.1f measured", c.name, part.name, part.predicted, part.measured)
+			}
 		}
 	}
 }

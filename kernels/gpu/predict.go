@@ -23,8 +23,9 @@ func (l Launch) Family() string {
 // arithmetic returns how many microseconds the tensor cores of an H100 need for what the launch multiplies. A last round of few
 // blocks leaves multiprocessors idle; as long as power sets the clock of the others, that costs nothing.
 func (l Launch) arithmetic(f Floor) float64 {
-	rounds := ceil(max(l.Grid, 1), tuned.H100Blocks)
-	return 1e6 * float64(f.FLOPs) / min(tuned.H100FLOPs, float64(l.Grid)/float64(rounds)*tuned.H100BlockFLOPs)
+	grid := max(l.Grid, 1)
+	blocks := float64(grid) / float64(ceil(grid, tuned.H100Blocks))
+	return 1e6 * float64(f.FLOPs) / min(tuned.H100FLOPs, blocks*tuned.H100BlockFLOPs)
 }
 
 // memory returns how many microseconds the memory of an H100 needs for what the launch moves.
