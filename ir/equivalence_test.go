@@ -139,6 +139,26 @@ func equivalences() []equivalence {
 			return f.Op(groupedLinearDGradUnpermute, "y", nil, dy, w, offsets, slots, residual, count),
 				f.Op(unpermute, "z", k, dx, offsets, pairs, slots, nil, residual, count)
 		})
+		one("grouped_linear_swiglu", name, func(f *fixture) (got, want []*Value) {
+			offsets, pairs, slots := route(f)
+			x, w := f.tokens("x", slots, 3), f.random("w", offsets.Type.Dim(0)-1, 4, 3)
+			gu := f.Op(groupedLinear, "gu", k, x, w, offsets, pairs)[0]
+			return f.Op(groupedLinearSwiGLU, "y", k, x, w, offsets, pairs), []*Value{f.SwiGLU("z", gu, offsets)}
+		})
+		one("grouped_linear_swiglu_keep", name+", not gathered", func(f *fixture) (got, want []*Value) {
+			offsets, pairs, _ := route(f)
+			x, w := f.rows("x", pairs.Type.Shape[0], offsets, 3), f.random("w", offsets.Type.Dim(0)-1, 4, 3)
+			gu := f.GroupedLinear("gu", x, w, offsets)
+			return f.Op(groupedLinearSwiGLUKeep, "y", k, x, w, offsets, nil), []*Value{gu, f.SwiGLU("z", gu, offsets)}
+		})
+		one("grouped_linear_dgrad_swiglu", name, func(f *fixture) (got, want []*Value) {
+			offsets, pairs, slots := route(f)
+			dy, down := f.tokens("dy", slots, 4), f.random("down", offsets.Type.Dim(0)-1, 4, 3)
+			gu, w := f.rows("gu", pairs.Type.Shape[0], offsets, 6), f.tokens("w", slots, 2)
+			da := f.Op(groupedLinearDGrad, "da", k, dy, down, offsets, pairs)[0]
+			return f.Op(groupedLinearDGradSwiGLU, "y", k, dy, down, gu, w, offsets, pairs, slots),
+				f.Op(swigluUnpermuteGrad, "z", k, gu, da, w, offsets, pairs)
+		})
 		one("swiglu_unpermute_grad", name, func(f *fixture) (got, want []*Value) {
 			offsets, pairs, slots := route(f)
 			l, r := offsets.Type.Dim(0)-1, pairs.Type.Shape[0]

@@ -111,6 +111,10 @@ input one i32[1]
 input record f32[16]
 input s f64[1]
 input x f32[5 5]
+input odd f32[1 3 5]
+input two i32[2]
+input g f32[4 4]
+input wide f32[8 12]
 `
 	for _, c := range []struct{ node, want string }{
 		{"y = add(f, v)", "operand b has type f32[6], want f32[4 6]"},
@@ -157,6 +161,11 @@ input x f32[5 5]
 		{"y = grouped_linear_unpermute(f, w, r, m, _, _, _)", "operand offsets has type i32[8], want i32[4]"},
 		{"y = grouped_linear_unpermute(f, w, o, m, f, _, _)", "operand weights? has type f32[4 6], want f32[4 2]"},
 		{"y = grouped_linear_dgrad_unpermute(f, w, o, m, _, _)", "operand dy has 6 columns, w wants 4"},
+		{"y = grouped_linear_swiglu(x, w, o, _) {top_k=0}", "operand x has 5 columns, w 6"},
+		{"y, z = grouped_linear_swiglu_keep(x, odd, two, _) {top_k=0}", "operand w has type f32[1 3 5], whose rows have no halves"},
+		{"y, z, u = grouped_linear_dgrad_swiglu(f, w, f, f, o, r, m) {top_k=2}", "operand down has type f32[3 4 6]; dy has 6 columns, half of gu 3"},
+		{"y, z, u = grouped_linear_dgrad_swiglu(g, w, wide, f, o, r, m) {top_k=2}", "operand w has type f32[4 6], want f32[4 2]"},
+		{"y, z, u = grouped_linear_dgrad_swiglu(g, w, wide, f, o, r, m) {top_k=0}", "top_k is 0"},
 		{"y = cross_entropy(f, m, record)", "operand targets has type i32[4 2], want i32[4]"},
 		{"y = linear_cross_entropy_eval(f, x, i, record)", "operand w has type f32[5 5], want 6 columns"},
 		{"y = slice_rows(f, one) {rows=0}", "result y would have type f32[0 6]"},

@@ -2,6 +2,7 @@ package kernels_test
 
 import (
 	"fmt"
+	"math"
 
 	"moegen/ir"
 )
@@ -60,6 +61,18 @@ var productOps = []deviceOp{
 			{"gathered", topK(r.topK), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, out), r.known), w, r.offsets, r.pairs}},
 		}
 	})},
+	{op: "grouped_linear_swiglu", results: []deviceTolerance{gatedTolerance}, magnitude: gatedSums,
+		cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase { return gatedCases(r, in, out) })},
+	{op: "grouped_linear_swiglu_keep", results: []deviceTolerance{productTolerance, gatedTolerance}, magnitude: gatedSums,
+		cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase { return gatedCases(r, in, out) })},
+	{op: "grouped_linear_dgrad_swiglu", results: []deviceTolerance{gatedTolerance, swigluTolerance,
+		{0, 1, "what the roundings of the product and a hundred of float32 move"}}, magnitude: gatedGradSums,
+		cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
+			dy := normalRows(1, 1, r.tokenMatrix(ir.BF16, in), r.known)
+			down := normals(2, 0.125, ir.Fixed(ir.BF16, r.experts(), in, out))
+			gu, w := normalRows(3, 2, r.matrix(2*out), r.count), normalRows(4, 0.5, r.tokenMatrix(ir.F32, r.topK), r.known)
+			return []deviceCase{{"", topK(r.topK), []operand{dy, down, gu, w, r.offsets, r.pairs, r.slots}}}
+		})},
 	{op: "grouped_linear_wgrad", results: []deviceTolerance{productTolerance}, magnitude: termSums, cases: groupedCases(func(r deviceRoute, in, out int) []deviceCase {
 		dy, x := normalRows(1, 1, r.matrix(out), r.count), normalRows(2, 1, r.matrix(in), r.count)
 		dyT, xT := normalRows(1, 1, r.tokenMatrix(ir.BF16, out), r.known), normalRows(2, 1, r.tokenMatrix(ir.BF16, in), r.known)
@@ -71,6 +84,66 @@ var productOps = []deviceOp{
 			{"gathered dy, accumulated", topK(r.topK), []operand{dyT, x, r.offsets, r.pairs, {}, grad, stepRecord(true)}},
 		}
 	})},
+}
+
+// gatedTolerance is that of what SwiGLU makes of a product: the magnitude is what the product's roundings may move.
+var gatedTolerance = deviceTolerance{bf16Rounding, 1, "one rounding to bf16, and what those of the product move"}
+
+// gatedCases are products of weights with halves, of rows and of gathered ones.
+func gatedCases(r deviceRoute, in, out int) []deviceCase {
+	w := normals(2, 0.125, ir.Fixed(ir.BF16, r.experts(), 2*out, in))
+	return []deviceCase{
+		{"rows", topK(0), []operand{normalRows(1, 1, r.matrix(in), r.count), w, r.offsets, {}}},
+		{"gathered", topK(r.topK), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, in), r.known), w, r.offsets, r.pairs}},
+	}
+}
+
+// off is how far a product is from the truth at most before it goes on.
+func off(value, sum float64) float64 { return bf16Rounding*math.Abs(value) + productTolerance.acc*sum }
+
+// gatedSums is the magnitude of SwiGLU of a product: gate and up are off by so much, and silu's slope is 1.1 at most.
+func gatedSums(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+	product, _ := ir.LookupOp("grouped_linear")
+	b := ir.NewBuilder("product")
+	gu := b.Op(product, "gu", n.Attrs, n.In...)[0].Def
+	value := results(gu)
+	gu.Op.Eval(gu, in, value)
+	sums := termSums(gu, in, value)[0]
+	out := results(n)
+	copy(out[0].Data, sums.Data) // of the product, if it is kept
+	a := out[len(out)-1]
+	for i := range a.Type.Dim(0) {
+		g, sum, half := value[0].Row(i), sums.Row(i), a.Type.Dim(1)
+		for j := range a.Row(i) {
+			gateOff, upOff := off(g[j], sum[j]), off(g[half+j], sum[half+j])
+			a.Row(i)[j] = 1.1*gateOff*(math.Abs(g[half+j])+upOff) + math.Abs(g[j])*upOff
+		}
+	}
+	return out
+}
+
+// gatedGradSums is the magnitude of SwiGLU's gradient under a product: the gradient at what the product may be off, with slopes of 1.1
+// and 1, and a hundred float32 roundings of terms that may cancel; for aw, of the root mean square.
+func gatedGradSums(n *ir.Node, in, want []*ir.Tensor) []*ir.Tensor {
+	product, _ := ir.LookupOp("grouped_linear_dgrad")
+	b := ir.NewBuilder("product")
+	da := b.Op(product, "da", n.Attrs, n.In[0], n.In[1], n.In[4], n.In[5])[0].Def
+	value, operands := results(da), []*ir.Tensor{in[0], in[1], in[4], in[5]}
+	da.Op.Eval(da, operands, value)
+	sums := termSums(da, operands, value)[0]
+	out := results(n)
+	out[1] = rootMeanSquares(n, in, want)[1]
+	half := sums.Type.Dim(1)
+	for i := range in[4].Int(in[4].Type.Dim(0) - 1) {
+		gu, c := in[2].Row(i), in[5].Int(i)
+		for j, v := range value[0].Row(i) {
+			moved := off(v, sums.Row(i)[j]) + 100*0x1p-24*math.Abs(v)
+			gate, up, w := math.Abs(gu[j]), math.Abs(gu[half+j]), math.Abs(in[3].Data[c])
+			out[0].Row(i)[j], out[0].Row(i)[half+j] = 1.1*w*up*moved, w*gate*moved
+			out[2].Data[c] += gate * up * moved
+		}
+	}
+	return out
 }
 
 func topK(k int) ir.Attrs { return ir.Attrs{{Key: "top_k", Value: k}} }

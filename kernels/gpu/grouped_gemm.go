@@ -94,93 +94,145 @@ func EmitGroupedGEMM(m *ptx.Module, d GroupedGEMMDesc, c GroupedGEMMConfig) {
 		k.Fail("%s: %s", c.Name(d), why)
 		return
 	}
+	g := newGroupedLoop(k, d, c, 1)
+	out := tile.Columns{First: k.ParamPtr("c"), Count: d.N, Pitch: d.N}
+	strips := tile.NewStrips(k, gemmConsumers, 2)
+	g.emit(ending{
+		start: strips.Start,
+		fetch: func(tile.GroupTile, ptx.Reg) {},
+		finish: func(acc []ptx.Acc, t tile.GroupTile, row ptx.Reg) {
+			for i := range acc {
+				strips.Tile(acc[i], out, k.Add(row, 64*i), t.End, t.Col)
+			}
+		},
+	})
+}
+
+// groupedLoop is what kernels of grouped products share: everything but the way out of a tile's sums.
+type groupedLoop struct {
+	k      *ptx.Kernel
+	d      GroupedGEMMDesc
+	c      GroupedGEMMConfig
+	parts  int // 2: the columns of a tile are as many of the first half of N and of the second
+	a, b   tile.Operand
+	matrix ptx.Reg // A, if gathered
+	pairs  ptx.Reg // if gathered
+	mapA   ptx.TensorMap
+	mapB   ptx.TensorMap
+	ring   *tile.Ring
+	walk   tile.GroupWalk
+}
+
+// ending is the way out: what consumers do beside the main loop. row is the first of the warpgroup's rows of a tile.
+type ending struct {
+	start  func(thread ptx.Reg) // of all consumers'
+	fetch  func(t tile.GroupTile, row ptx.Reg)
+	finish func(acc []ptx.Acc, t tile.GroupTile, row ptx.Reg)
+}
+
+// newGroupedLoop declares the parameters that all kernels have, in front of those of the way out.
+func newGroupedLoop(k *ptx.Kernel, d GroupedGEMMDesc, c GroupedGEMMConfig, parts int) *groupedLoop {
 	_, majorB := d.Form.majors()
-	a, b := tile.Operand{Major: ptx.KMajor, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
-	gathered := d.TopK > 0
-	var matrix, pairs ptx.Reg
-	var mapA ptx.TensorMap
-	if gathered {
-		matrix, pairs = k.ParamPtr("a"), k.ParamPtr("pairs")
+	g := &groupedLoop{k: k, d: d, c: c, parts: parts,
+		a: tile.Operand{Major: ptx.KMajor, Rows: c.BlockM}, b: tile.Operand{Major: majorB, Rows: c.BlockN / parts}}
+	if d.TopK > 0 {
+		g.matrix, g.pairs = k.ParamPtr("a"), k.ParamPtr("pairs")
 	} else {
-		mapA = k.TensorMap("a", a.Map(1))
+		g.mapA = k.TensorMap("a", g.a.Map(1))
 	}
 	offsets := k.ParamPtr("offsets")
-	mapB, out := k.TensorMap("b", eachExpert(b.Map(1))), k.ParamPtr("c")
+	g.mapB = k.TensorMap("b", eachExpert(g.b.Map(1)))
+	g.ring = tile.NewRing(k, c.Stages, g.a.Bytes()+parts*g.b.Bytes(), 1)
+	g.walk = tile.GroupWalk{BlockM: c.BlockM, BlockN: c.BlockN / parts, Groups: d.Experts, TilesN: ceil(d.N, c.BlockN), Offsets: offsets}
+	return g
+}
 
-	ring := tile.NewRing(k, c.Stages, a.Bytes()+b.Bytes(), 1)
-	store := tile.NewRowStore(k, out, d.N, gemmConsumers)
-	walk := tile.GroupWalk{BlockM: c.BlockM, BlockN: c.BlockN, Groups: d.Experts, TilesN: ceil(d.N, c.BlockN), Offsets: offsets}
+// emit writes the kernel's body.
+func (g *groupedLoop) emit(end ending) {
+	k, ring := g.k, g.ring
 	tid := k.Read(ptx.TidX)
 	warpgroup, thread := k.Shr(tid, 7), k.And(tid, 127)
 	leads := k.Eq(thread, 0)
-	iters := k.Const(ptx.U32, ceil(d.K, tile.Depth))
+	iters := k.Const(ptx.U32, ceil(g.d.K, tile.Depth))
 	k.If(k.Eq(tid, 0), func() {
-		if gathered {
+		if g.d.TopK > 0 {
 			ring.Init(1+128, gemmConsumers)
 		} else {
 			ring.Init(1, gemmConsumers)
-			k.PrefetchMap(mapA)
+			k.PrefetchMap(g.mapA)
 		}
-		k.PrefetchMap(mapB)
+		k.PrefetchMap(g.mapB)
 	})
 	k.Sync()
 	k.WaitPrerequisites()
-	k.IfElse(k.Eq(warpgroup, gemmConsumers), func() {
-		ring.Start()
-		// slots loads the tiles that the walk brings: rows of A as rows and load do, B by thread leads.
-		slots := func(rows func(t tile.GroupTile), load func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr)) {
-			walk.Each(k, func(t tile.GroupTile) {
-				rows(t)
-				kk := k.VarMultiple(tile.Depth, "k", 0)
-				k.For("iter", 0, iters, 1, func(ptx.Reg) {
-					ring.WaitEmpty()
-					load(t, ring.Slot(), kk, ring.Full())
-					k.To(kk).Add(kk, tile.Depth)
-					ring.Advance()
-				})
-			})
-		}
-		if !gathered {
-			k.Comment("producer: one thread loads A and B for every slot")
-			k.DropRegisters(40, 1)
-			k.If(leads, func() {
-				slots(func(tile.GroupTile) {}, func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr) {
-					k.MbarrierExpect(full, a.Bytes()+b.Bytes())
-					a.Load(k, mapA, slot, full, t.Row, kk)
-					b.Load(k, mapB, k.Add(slot, a.Bytes()), full, t.Col, kk, t.Group)
-				})
-			})
-			return
-		}
-		k.Comment("producers: all copy rows of A, one loads B")
-		k.DropRegisters(56, 1)
-		gather := tile.NewGather(k, a, d.K, matrix, tile.Rows{Pairs: pairs, TopK: d.TopK}, thread)
-		slots(func(t tile.GroupTile) { gather.Rows(t.Row, t.End) }, func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr) {
-			k.If(leads, func() {
-				k.MbarrierExpect(full, b.Bytes())
-				b.Load(k, mapB, k.Add(slot, a.Bytes()), full, t.Col, kk, t.Group)
-			})
-			gather.Load(slot, kk, full)
-		})
-		k.CpAsyncWaitAll()
-	}, func() {
+	k.IfElse(k.Eq(warpgroup, gemmConsumers), func() { g.produce(thread, leads, iters) }, func() {
 		k.Comment("consumers: each its rows of A by all of B")
 		k.TakeRegisters(224, gemmConsumers)
-		blocks := c.BlockM / 64 / gemmConsumers
+		blocks := g.c.BlockM / 64 / gemmConsumers
 		ring.StartConsumer(thread)
-		store.Start(warpgroup, thread)
-		main := tile.MainLoop{Ring: ring, A: a, B: b, Keep: c.Keep, Generic: gathered}
+		end.start(tid)
+		main := tile.MainLoop{Ring: ring, A: g.a, B: tile.Operand{Major: g.b.Major, Rows: g.c.BlockN}, Keep: g.c.Keep, Generic: g.d.TopK > 0}
 		acc := main.Accumulators(k, blocks)
 		blockA := k.Mul(warpgroup, blocks)
-		walk.Each(k, func(t tile.GroupTile) {
+		g.walk.Each(k, func(t tile.GroupTile) {
+			row := k.Add(t.Row, k.Shl(blockA, 6))
+			end.fetch(t, row)
 			main.Run(k, acc, iters, blockA)
-			for i := range acc {
-				store.Tile(acc[i], k.Add(t.Row, k.Shl(k.Add(blockA, i), 6)), t.End, t.Col)
-			}
+			end.finish(acc, t, row)
 		})
 		k.LaunchDependents()
 	})
 	k.Exit()
+}
+
+// produce is the producer warpgroup: it loads the tiles that the walk brings, B by thread leads.
+func (g *groupedLoop) produce(thread, leads, iters ptx.Reg) {
+	k, ring := g.k, g.ring
+	ring.Start()
+	slots := func(rows func(t tile.GroupTile), load func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr)) {
+		g.walk.Each(k, func(t tile.GroupTile) {
+			rows(t)
+			kk := k.VarMultiple(tile.Depth, "k", 0)
+			k.For("iter", 0, iters, 1, func(ptx.Reg) {
+				ring.WaitEmpty()
+				load(t, ring.Slot(), kk, ring.Full())
+				k.To(kk).Add(kk, tile.Depth)
+				ring.Advance()
+			})
+		})
+	}
+	loadB := func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr) {
+		col := t.Col
+		for i := range g.parts {
+			if i > 0 {
+				col = k.Add(t.Col, i*g.d.N/g.parts)
+			}
+			g.b.Load(k, g.mapB, k.Add(slot, g.a.Bytes()+i*g.b.Bytes()), full, col, kk, t.Group)
+		}
+	}
+	if g.d.TopK == 0 {
+		k.Comment("producer: one thread loads A and B for every slot")
+		k.DropRegisters(40, 1)
+		k.If(leads, func() {
+			slots(func(tile.GroupTile) {}, func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr) {
+				k.MbarrierExpect(full, g.a.Bytes()+g.parts*g.b.Bytes())
+				g.a.Load(k, g.mapA, slot, full, t.Row, kk)
+				loadB(t, slot, kk, full)
+			})
+		})
+		return
+	}
+	k.Comment("producers: all copy rows of A, one loads B")
+	k.DropRegisters(56, 1)
+	gather := tile.NewGather(k, g.a, g.d.K, g.matrix, tile.Rows{Pairs: g.pairs, TopK: g.d.TopK}, thread)
+	slots(func(t tile.GroupTile) { gather.Rows(t.Row, t.End) }, func(t tile.GroupTile, slot, kk ptx.Reg, full ptx.Addr) {
+		k.If(leads, func() {
+			k.MbarrierExpect(full, g.parts*g.b.Bytes())
+			loadB(t, slot, kk, full)
+		})
+		gather.Load(slot, kk, full)
+	})
+	k.CpAsyncWaitAll()
 }
 
 // eachExpert is the box of a matrix of one expert among those of all.
@@ -205,11 +257,19 @@ type groupedProduct struct {
 	b, c       Arg
 }
 
-// launch is the launch by one Config. At most rows/BlockM + experts tiles of rows can be.
+// launch is the launch by one Config.
 func (p groupedProduct) launch(c GroupedGEMMConfig) Launch {
+	l := p.launchOf(c.Name(p.GroupedGEMMDesc), c, 1)
+	l.Args = append(l.Args, p.c)
+	return l
+}
+
+// launchOf is the launch of a kernel of groupedLoop, with the arguments that all have. At most rows/BlockM + experts tiles of
+// rows can be.
+func (p groupedProduct) launchOf(entry string, c GroupedGEMMConfig, parts int) Launch {
 	_, majorB := p.Form.majors()
-	a, b := tile.Operand{Major: ptx.KMajor, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN}
-	l := Launch{Entry: c.Name(p.GroupedGEMMDesc), Grid: (p.rows/c.BlockM + p.Experts) * ceil(p.N, c.BlockN), Persistent: true, Dependent: true}
+	a, b := tile.Operand{Major: ptx.KMajor, Rows: c.BlockM}, tile.Operand{Major: majorB, Rows: c.BlockN / parts}
+	l := Launch{Entry: entry, Grid: (p.rows/c.BlockM + p.Experts) * ceil(p.N, c.BlockN), Persistent: true, Dependent: true}
 	if p.TopK > 0 {
 		l.Args = []Arg{p.a, p.pairs}
 	} else {
@@ -219,6 +279,6 @@ func (p groupedProduct) launch(c GroupedGEMMConfig) Launch {
 	if p.Form == NN {
 		mapB = p.b.experts(p.Experts, p.K, p.N, b.Map(1))
 	}
-	l.Args = append(l.Args, p.offsets, mapB, p.c)
+	l.Args = append(l.Args, p.offsets, mapB)
 	return l
 }

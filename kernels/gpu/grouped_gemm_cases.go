@@ -25,13 +25,9 @@ var groupedGEMM = Family{Name: "grouped_gemm", Cases: func() []Case {
 			groupedGEMMCase("wide", GroupedGEMMDesc{f, 2, 264, 128, 1}, wide, []int{64, 70}),
 			groupedGEMMCase("tall", GroupedGEMMDesc{f, 2, 136, 72, 0}, tall, []int{270, 200}))
 	}
-	even := make([]int, 16)
-	for e := range even {
-		even[e] = 2048
-	}
 	for _, d := range groupedGEMMBenchmarks {
 		best, _ := GroupedGEMMConfigs(d, 32768)
-		cases = append(cases, large(groupedGEMMCase("qwen3", d, best[0], even)))
+		cases = append(cases, large(groupedGEMMCase("qwen3", d, best[0], evenRows(16, 2048))))
 	}
 	return cases
 }}

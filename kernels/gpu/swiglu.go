@@ -67,7 +67,7 @@ func EmitSwiGLU(m *ptx.Module, d SwiGLUDesc, c SwiGLUConfig) {
 			gates, ups := p.floats(k, gate), p.floats(k, up)
 			var out []ptx.Reg
 			for i, g := range gates {
-				out = append(out, k.Mul(k.Mul(g, sigmoid(k, g)), ups[i]))
+				out = append(out, gated(k, g, ups[i]))
 			}
 			p.store(k, one, out)
 			return
@@ -87,16 +87,23 @@ func sigmoid(k *ptx.Kernel, x ptx.Reg) ptx.Reg {
 	return k.RcpApprox(k.Add(k.Ex2(k.Mul(x, -math.Log2E)), 1))
 }
 
+// gated is SwiGLU of an element.
+func gated(k *ptx.Kernel, gate, up ptx.Reg) ptx.Reg { return k.Mul(k.Mul(gate, sigmoid(k, gate)), up) }
+
 // swigluGradient is the gradient of pieces of gate and up under da.
 func swigluGradient(k *ptx.Kernel, gate, up, da []ptx.Reg) (dgate, dup []ptx.Reg) {
 	for i, g := range gate {
 		s := sigmoid(k, g)
-		silu := k.Mul(g, s)
-		dup = append(dup, k.Mul(da[i], silu))
-		slope := k.Fma(silu, k.Sub(k.Const(ptx.F32, 1), s), s)
-		dgate = append(dgate, k.Mul(k.Mul(da[i], up[i]), slope))
+		x, y := swigluSlopes(k, s, k.Mul(g, s), up[i], da[i])
+		dgate, dup = append(dgate, x), append(dup, y)
 	}
 	return dgate, dup
+}
+
+// swigluSlopes is the gradient of an element's gate and up under da, with s = sigmoid(gate) and silu = gate·s.
+func swigluSlopes(k *ptx.Kernel, s, silu, up, da ptx.Reg) (dgate, dup ptx.Reg) {
+	slope := k.Fma(silu, k.Sub(k.Const(ptx.F32, 1), s), s)
+	return k.Mul(k.Mul(da, up), slope), k.Mul(da, silu)
 }
 
 // step is the launch for at most so many rows.
