@@ -17,7 +17,9 @@ const kernelCapability = 90
 // doctorCommand says whether this machine is fit for training.
 func doctorCommand() *cobra.Command {
 	var folder, save string
-	var asJSON bool
+	var asJSON, measure bool
+	gpus := newFlagGroup("GPUs")
+	gpus.flags.BoolVar(&measure, "measure", false, "copy between all GPUs, and from the host to each, and see how fast: takes 256 MiB and a context of each")
 	disk := newFlagGroup("Disk")
 	disk.flags.StringVar(&folder, "dir", ".", "`folder` whose disk is tried out: where checkpoints will go")
 	output := newFlagGroup("Output")
@@ -28,7 +30,7 @@ func doctorCommand() *cobra.Command {
 		Short: "Say whether this machine is fit for training, and what to do where it is not",
 		Long: fmt.Sprintf(`Say whether this machine is fit for training: the driver and its GPUs, what joins them, clocks, power, heat, errors and
 what else uses them; processors, memory, limits, and the disk for checkpoints. Where there is no GPU it says so and
-looks at the rest. Nothing that runs is disturbed; a file of at most 256 MiB is written to try the disk out, and is gone
+looks at the rest. Nothing that runs is disturbed, without --measure; a file of at most 256 MiB is written to try the disk out, and is gone
 afterwards. A training binary has a doctor of its own, which knows what the binary takes.
 
 Exit status: 0 all is well, or there are warnings only; %d a check failed.`, health.ExitUnfit),
@@ -39,9 +41,14 @@ Exit status: 0 all is well, or there are warnings only; %d a check failed.`, hea
 					return err
 				}
 			}
-			gpus := purego.Inspect(purego.Open, driver.System)
-			report := health.Examine(health.Machine{System: health.ReadSystem(folder), GPUs: &gpus}, health.Need{Capability: kernelCapability})
-			err := error(nil)
+			found := purego.Inspect(purego.Open, driver.System)
+			if measure {
+				if err := measureCopies(&found); err != nil {
+					return err
+				}
+			}
+			report := health.Examine(health.Machine{System: health.ReadSystem(folder), GPUs: &found}, health.Need{Capability: kernelCapability})
+			var err error
 			if asJSON {
 				err = printJSON(cmd.OutOrStdout(), report)
 			} else {
@@ -51,7 +58,7 @@ Exit status: 0 all is well, or there are warnings only; %d a check failed.`, hea
 				return failure{err}
 			}
 			if save != "" {
-				t, ok := gpus.Topology()
+				t, ok := found.Topology()
 				if !ok {
 					return &driver.Error{Kind: driver.NoGPU, Message: "there is no GPU whose topology could be saved; write " + save + " by hand, docs/reliability.md has one to start from"}
 				}
@@ -65,8 +72,23 @@ Exit status: 0 all is well, or there are warnings only; %d a check failed.`, hea
 			return nil
 		},
 	}
-	addGroups(cmd, disk, output)
+	addGroups(cmd, gpus, disk, output)
 	return cmd
+}
+
+// measureCopies measures what copies to GPUs and between them reach, where programs can use some.
+func measureCopies(found *health.GPUs) error {
+	if len(found.Usable()) == 0 {
+		return nil
+	}
+	d, err := purego.Open(driver.System)
+	if err == nil {
+		found.Copies, err = driver.Bandwidths(d)
+	}
+	if err != nil {
+		return fmt.Errorf("--measure: %w", err)
+	}
+	return nil
 }
 
 // errUnfit ends the process with health.ExitUnfit: what is wrong has been printed.

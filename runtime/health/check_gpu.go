@@ -147,6 +147,9 @@ func checkMemory(g *GPUs, n Need) Check {
 	return r.check("GPU memory", "nothing else uses it")
 }
 
+// slowCopy is the share of what a link is made for that a measured copy should reach; sound ones reach 0.8 and more.
+const slowCopy = 0.5
+
 func checkLinks(g *GPUs, n Need) Check {
 	var r remarks
 	for _, x := range g.Usable() {
@@ -171,6 +174,16 @@ func checkLinks(g *GPUs, n Need) Check {
 			r.all(Warning, "what ranks exchange travels slowly; choose GPUs joined by NVLink where there are some", "%s by PCIe alone, %s", joined(l), rate(l.BytesPerSecond))
 		}
 	}
+	if g.Copies != nil {
+		for i, a := range g.Usable() {
+			for _, b := range g.Usable()[i+1:] {
+				made, got := join(a, b).BytesPerSecond, min(g.Copies[a.Ordinal][b.Ordinal], g.Copies[b.Ordinal][a.Ordinal])
+				if float64(got) < slowCopy*float64(made) {
+					r.all(Warning, "see whether something else uses the GPUs, and nvidia-smi topo --matrix", "CUDA devices %d and %d copy at %s over what is made for %s", a.Ordinal, b.Ordinal, rate(got), rate(made))
+				}
+			}
+		}
+	}
 	return r.check("links", "every pair of GPUs by NVLink, "+slowest(links))
 }
 
@@ -186,6 +199,9 @@ func joined(l Link) string {
 func slowest(links []Link) string {
 	t := Topology{Links: links}
 	text := rate(t.Slowest().BytesPerSecond) + " in one direction"
+	if t.Slowest().Measured {
+		text += ", measured"
+	}
 	if len(links) > 1 {
 		text = "at least " + text
 	}
@@ -206,12 +222,19 @@ func checkPCIe(g *GPUs) Check {
 		if x.PCIe.Width < x.PCIe.MaxWidth {
 			r.of(x, Warning, "checkpoints load and save slowly; seat the card again or have its slot looked at", "%d of %d PCIe lanes", x.PCIe.Width, x.PCIe.MaxWidth)
 		}
+		if made := x.PCIe.bytesPerSecond(); g.Copies != nil && float64(g.Copies[x.Ordinal][x.Ordinal]) < slowCopy*float64(made) {
+			r.of(x, Warning, "checkpoints load and save slowly; see whether something else uses the GPU, and nvidia-smi --query --display=PCI", "copies from the host at %s over what is made for %s", rate(g.Copies[x.Ordinal][x.Ordinal]), rate(made))
+		}
 	}
 	return r.check("PCIe", summary(g, func(x *GPU) string {
 		if x.PCIe.Width == 0 {
 			return "not shown"
 		}
-		return fmt.Sprintf("generation %d, %d lanes", x.PCIe.MaxGeneration, x.PCIe.Width)
+		text := fmt.Sprintf("generation %d, %d lanes", x.PCIe.MaxGeneration, x.PCIe.Width)
+		if g.Copies != nil {
+			text += ", from the host " + rate(g.Copies[x.Ordinal][x.Ordinal])
+		}
+		return text
 	}))
 }
 

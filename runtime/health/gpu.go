@@ -11,6 +11,10 @@ type GPUs struct {
 	Driver Driver `json:"driver"`
 	NCCL   string `json:"nccl,omitempty"` // version of the library for collectives over several nodes, "2.27.3"; "": not found
 	GPUs   []GPU  `json:"gpus"`           // in nvidia-smi's order, those that programs do not see as well
+
+	// Copies are bytes a second that were measured, by the CUDA driver's numbers: from a GPU to another, on the diagonal from the
+	// host to a GPU. Nothing was measured where it is nil.
+	Copies [][]int64 `json:"copy_bytes_per_second,omitempty"`
 }
 
 // Driver is the NVIDIA driver.

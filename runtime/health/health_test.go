@@ -34,6 +34,15 @@ func fit(gpus int) Machine {
 	return m
 }
 
+// copies are measured bandwidths, between GPUs and from the host.
+func copies(gpus int, between, host int64) (rates [][]int64) {
+	for i := range gpus {
+		rates = append(rates, slices.Repeat([]int64{between}, gpus))
+		rates[i][i] = host
+	}
+	return rates
+}
+
 // Whatever is wrong is found by its check and no other, with what to do about it.
 func TestExamine(t *testing.T) {
 	for _, test := range []struct {
@@ -76,6 +85,11 @@ func TestExamine(t *testing.T) {
 				m.GPUs.GPUs[i].NVLinks = nil
 			}
 		}, Check{Name: "links", Status: Warning, Found: "CUDA devices 0-3 by PCIe alone, 63.0 GB/s", Advice: "NVLink"}},
+		{"slow copies", func(m *Machine, _ *Need) { m.GPUs.Copies = copies(4, 380e9, 55e9); m.GPUs.Copies[1][3] = 100e9 },
+			Check{Name: "links", Status: Warning, Found: "CUDA devices 1 and 3 copy at 100.0 GB/s over what is made for 450.0 GB/s", Advice: "topo --matrix"}},
+		{"slow copies from the host", func(m *Machine, _ *Need) { m.GPUs.Copies = copies(4, 380e9, 55e9); m.GPUs.Copies[2][2] = 25e9 },
+			Check{Name: "PCIe", Status: Warning, GPUs: []int{2}, Found: "GPU 2: copies from the host at 25.0 GB/s over what is made for 63.0 GB/s", Advice: "display=PCI"}},
+		{"sound copies", func(m *Machine, _ *Need) { m.GPUs.Copies = copies(4, 380e9, 55e9) }, Check{}},
 		{"ECC off", func(m *Machine, _ *Need) { m.GPUs.GPUs[0].ECC = ECC{} },
 			Check{Name: "ECC", Status: Warning, GPUs: []int{0}, Found: "error correction is off", Advice: "--ecc-config=1"}},
 		{"broken rows", func(m *Machine, _ *Need) { m.GPUs.GPUs[0].Rows.Failed, m.GPUs.GPUs[1].Rows.Pending = true, true },
@@ -136,6 +150,16 @@ func TestLinks(t *testing.T) {
 	if got := m.GPUs.Links(); !cmp.Equal(got, []Link{all}) {
 		t.Errorf("behind switches: %+v", got)
 	}
+	m.GPUs.Copies = copies(4, 380e9, 55e9)
+	m.GPUs.Copies[2][3] = 360e9 // the slower direction of the slowest pair stands for all that are alike
+	if got, want := m.GPUs.Links(), (Link{[]int{0, 1, 2, 3}, NVLink, 360e9, true}); !cmp.Equal(got, []Link{want}) {
+		t.Errorf("measured: %+v", got)
+	}
+	m.GPUs.Copies[3][2] = 300e9
+	if got, want := m.GPUs.Links(), (Link{[]int{2, 3}, NVLink, 300e9, true}); len(got) != 6 || !cmp.Equal(got[5], want) {
+		t.Errorf("measured, one pair slower: %+v", got)
+	}
+	m.GPUs.Copies = nil
 	// Two pairs with four links each; the other pairs by PCIe.
 	for i := range m.GPUs.GPUs {
 		m.GPUs.GPUs[i].NVLinks = slices.Repeat([]NVPort{{Active: true, Remote: m.GPUs.GPUs[i^1].Bus}}, 4)

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -17,30 +18,41 @@ func (g *GPUs) Usable() []*GPU {
 	return list
 }
 
+// alike is by how much the fastest of several links may exceed the slowest, and they still count as one: what copies that
+// are repeated differ by, and some more.
+const alike = 1.1
+
 // Links returns what joins the GPUs that programs can use: one link if it is the same everywhere, else one for every
-// pair. Bandwidths are those that the links are made for.
+// pair. Bandwidths are those that were measured, in the slower direction, or else those that the links are made for.
 func (g *GPUs) Links() []Link {
 	var links []Link
 	list := g.Usable()
-	same := true
 	for i, a := range list {
 		for _, b := range list[i+1:] {
 			l := join(a, b)
+			if g.Copies != nil {
+				l.BytesPerSecond, l.Measured = min(g.Copies[a.Ordinal][b.Ordinal], g.Copies[b.Ordinal][a.Ordinal]), true
+			}
 			links = append(links, l)
-			same = same && l.Kind == links[0].Kind && l.BytesPerSecond == links[0].BytesPerSecond
 		}
 	}
-	if same && len(links) > 1 {
-		links = links[:1]
-		links[0].GPUs = nil
-		for _, a := range list {
-			links[0].GPUs = append(links[0].GPUs, a.Ordinal)
+	if len(links) < 2 {
+		return links
+	}
+	one := slices.MinFunc(links, func(a, b Link) int { return cmp.Compare(a.BytesPerSecond, b.BytesPerSecond) })
+	for _, l := range links {
+		if l.Kind != one.Kind || float64(l.BytesPerSecond) > alike*float64(one.BytesPerSecond) {
+			return links
 		}
 	}
-	return links
+	one.GPUs = nil
+	for _, a := range list {
+		one.GPUs = append(one.GPUs, a.Ordinal)
+	}
+	return []Link{one}
 }
 
-// join returns the link between two GPUs.
+// join returns the link between two GPUs, with what it is made for.
 func join(a, b *GPU) Link {
 	l := Link{GPUs: []int{a.Ordinal, b.Ordinal}, Kind: Host}
 	l.BytesPerSecond = min(a.PCIe.bytesPerSecond(), b.PCIe.bytesPerSecond())
