@@ -7,7 +7,13 @@ import "embed"
 // Sources has the runtime under runtime/ and third-party packages, with their licences, under vendor/.
 //
 //go:embed runtime/*/*.go runtime/*/*.s runtime/driver/nvidia/*.go runtime/driver/purego/*.go runtime/driver/sim/*.go runtime/sim/arith/*.go
+//go:embed runtime/driver/cgo/*.go runtime/driver/cgo/*.c runtime/driver/cgo/*.h runtime/driver/cgo/libcuda.a
 //go:embed vendor/modules.txt
+//go:embed vendor/gorgonia.org/cu/*.go vendor/gorgonia.org/cu/*.c vendor/gorgonia.org/cu/*.h vendor/gorgonia.org/cu/LICENSE
+//go:embed vendor/github.com/NVIDIA/go-nvml/LICENSE vendor/github.com/NVIDIA/go-nvml/pkg/dl/*.go
+//go:embed vendor/github.com/NVIDIA/go-nvml/pkg/nvml/*.go vendor/github.com/NVIDIA/go-nvml/pkg/nvml/*.h
+//go:embed vendor/github.com/google/uuid/*.go vendor/github.com/google/uuid/LICENSE
+//go:embed vendor/github.com/pkg/errors/*.go vendor/github.com/pkg/errors/LICENSE
 //go:embed vendor/github.com/ebitengine/purego/*.go vendor/github.com/ebitengine/purego/*.s vendor/github.com/ebitengine/purego/*.h
 //go:embed vendor/github.com/ebitengine/purego/LICENSE vendor/github.com/ebitengine/purego/internal
 //go:embed vendor/github.com/spf13/cobra/*.go vendor/github.com/spf13/cobra/LICENSE.txt

@@ -19,10 +19,44 @@ import (
 	"moegen/templates"
 )
 
-// BuildFlags are the flags of go build that make the binary of a module: static, without anything of the place
-// where it was built.
-func BuildFlags() []string {
-	return []string{"-mod=vendor", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
+// BuildFlags are the flags of go build that make the binary of a module whose programs reach GPUs by a driver, without
+// anything of the place where it was built. Name look-ups of the standard library go without C in any case.
+func BuildFlags(driver string) []string {
+	flags := []string{"-mod=vendor", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
+	if driver == "cgo" {
+		flags = append(flags, "-tags="+strings.Join(cgoTags, ","))
+	}
+	return flags
+}
+
+// cgoTags are the build tags of modules with cgo.
+var cgoTags = []string{"cgodriver", "netgo", "osusergo"}
+
+// BuildEnvironment is what of the environment go build makes a binary with: static, or through C. Package cu includes
+// cuda.h, of which cgoFiles puts one beside it, and links libcuda, for which cgoFiles has an empty one. The management
+// library's functions are found when they are called first, which some linkers would do at start.
+func BuildEnvironment(driver string) []string {
+	if driver != "cgo" {
+		return []string{"CGO_ENABLED=0", "GOAMD64=v1"}
+	}
+	return []string{"CGO_ENABLED=1", "GOAMD64=v1", "CGO_CFLAGS=-O2 -fvisibility=hidden -Wno-deprecated-declarations -I.", "CGO_LDFLAGS=-O2 -L" + cgoDriver + " -Wl,-z,lazy"}
+}
+
+// cgoDriver is the folder of the driver that goes through C.
+const cgoDriver = "runtime/driver/cgo"
+
+// cgoFiles are what a module with cgo has beside its packages: a header for package cu, which would look for NVIDIA's, and
+// an empty library.
+func cgoFiles() Files {
+	var files Files
+	for _, f := range [][2]string{{"cuda.h", "vendor/gorgonia.org/cu"}, {"functions.h", "vendor/gorgonia.org/cu"}, {"libcuda.a", cgoDriver}} {
+		data, err := moegen.Sources.ReadFile(path.Join(cgoDriver, f[0]))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		files = append(files, File{path.Join(f[1], f[0]), data})
+	}
+	return files
 }
 
 // own is the import path under which the runtime lives here.
@@ -43,8 +77,11 @@ func standing(m Manifest) (Files, error) {
 		return nil, err
 	}
 	files := append(s.files, File{"vendor/modules.txt", modules})
+	if s.driver == "cgo" {
+		files = append(files, cgoFiles()...)
+	}
 	blanks := map[string]any{
-		"Module": module, "Manifest": m, "Requires": requires, "Build": buildCommand(),
+		"Module": module, "Manifest": m, "Requires": requires, "Build": buildCommand(m.Driver),
 	}
 	for _, name := range []string{"go.mod", "README.md"} {
 		var text bytes.Buffer
@@ -61,20 +98,20 @@ func standing(m Manifest) (Files, error) {
 }
 
 // buildCommand is how a person builds the module.
-func buildCommand() string {
-	words := []string{"CGO_ENABLED=0", "GOAMD64=v1", "go", "build"}
-	for _, flag := range BuildFlags() {
-		if strings.Contains(flag, " ") {
-			flag = "'" + flag + "'"
+func buildCommand(driver string) string {
+	words := slices.Concat(BuildEnvironment(driver), []string{"go", "build"}, BuildFlags(driver), []string{"-o", "train", "."})
+	for i, word := range words {
+		if strings.Contains(word, " ") {
+			name, value, _ := strings.Cut(word, "=")
+			words[i] = name + "='" + value + "'"
 		}
-		words = append(words, flag)
 	}
-	return strings.Join(append(words, "-o", "train", "."), " ")
+	return strings.Join(words, " ")
 }
 
 // sources collects packages and what they import.
 type sources struct {
-	driver   string
+	driver   string // how the program reaches GPUs
 	files    Files
 	seen     map[string]bool
 	vendored []string // import paths
@@ -98,11 +135,15 @@ func (s *sources) add(importPath string) error {
 	}
 	var names, imports []string
 	for _, arch := range architectures {
-		p, err := embedded(arch).ImportDir(from, 0)
+		context := embedded(arch)
+		if s.driver == "cgo" {
+			context.CgoEnabled, context.BuildTags = true, cgoTags
+		}
+		p, err := context.ImportDir(from, 0)
 		if err != nil {
 			return fmt.Errorf("package %s is not embedded as it should be: %w", importPath, err)
 		}
-		names = append(names, slices.Concat(p.GoFiles, p.SFiles, p.HFiles)...)
+		names = append(names, slices.Concat(p.GoFiles, p.CgoFiles, p.CFiles, p.SFiles, p.HFiles)...)
 		imports = append(imports, p.Imports...)
 	}
 	sort.Strings(names)

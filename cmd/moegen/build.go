@@ -14,6 +14,7 @@ import (
 func buildCommand() *cobra.Command {
 	var request requestFlags
 	var assembler assemblerFlags
+	var way driverFlag
 	var out string
 	var force bool
 	output := newFlagGroup("Output")
@@ -26,7 +27,8 @@ func buildCommand() *cobra.Command {
 same Go. It needs a Go toolchain (` + testedGo + `) and no network.
 
 A binary for h100 holds its kernels as PTX and, where a ptxas is found, as machine code too, which starts at once; its bytes
-then depend on the release of ptxas as well.`,
+then depend on the release of ptxas as well. With --driver cgo it depends on the C library of the machine where it is built, and
+its bytes on the C compiler.`,
 		Args: oneModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(out, force); err != nil {
@@ -39,22 +41,29 @@ then depend on the release of ptxas as well.`,
 			if err := request.checkRoom(planned); err != nil {
 				return err
 			}
+			driver, err := way.driver(request.request.Target)
+			if err != nil {
+				return err
+			}
 			goTool, err := findGo()
 			if err != nil {
+				return err
+			}
+			if err := findC(driver); err != nil {
 				return err
 			}
 			assemble, err := assembler.assembler(cmd, request.request.Target)
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(gen.Build{Version: version, GoVersion: goTool.version, Assemble: assemble})
+			files, err := planned.Emit(gen.Build{Version: version, GoVersion: goTool.version, Driver: driver, Assemble: assemble})
 			if err != nil {
 				return failure{err}
 			}
-			return goTool.compile(cmd.Context(), files, out, force)
+			return goTool.compile(cmd.Context(), files, driver, out, force)
 		},
 	}
-	addGroups(cmd, request.group(), assembler.group(), output, request.dumpGroup())
+	addGroups(cmd, request.group(), assembler.group(), way.group(), output, request.dumpGroup())
 	return cmd
 }
 

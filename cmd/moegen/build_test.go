@@ -113,7 +113,7 @@ func TestBuildWithoutHome(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", "")
 	for _, value := range []string{"", home} {
 		t.Setenv("HOME", value)
-		if got := buildEnvironment(nil, scratch); !slices.Contains(got, "GOCACHE="+filepath.Join(scratch, "go-build")) {
+		if got := buildEnvironment(nil, scratch, ""); !slices.Contains(got, "GOCACHE="+filepath.Join(scratch, "go-build")) {
 			t.Errorf("HOME=%q: built in %v", value, got)
 		}
 	}

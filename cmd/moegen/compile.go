@@ -33,7 +33,7 @@ func findGo() (*goTool, error) {
 			"or write the module with moegen emit and build it elsewhere", testedGo)
 	}
 	cmd := exec.Command(path, "env", "GOVERSION")
-	cmd.Env = buildEnvironment(os.Environ(), os.TempDir())
+	cmd.Env = buildEnvironment(os.Environ(), os.TempDir(), "")
 	text, err := cmd.Output()
 	if err != nil {
 		return nil, failure{fmt.Errorf("%s env GOVERSION does not run: %w", path, err)}
@@ -50,8 +50,8 @@ func findGo() (*goTool, error) {
 var kept = []string{"GOCACHE", "GOMAXPROCS", "GOMEMLIMIT", "GOROOT", "GOTMPDIR"}
 
 // buildEnvironment is the environment in which a module is compiled: the same whatever the user has set, but for
-// kept. scratch is a folder that may be written to.
-func buildEnvironment(environment []string, scratch string) []string {
+// kept and the C compiler. scratch is a folder that may be written to.
+func buildEnvironment(environment []string, scratch, driver string) []string {
 	var out []string
 	cache := false
 	for _, v := range environment {
@@ -70,13 +70,13 @@ func buildEnvironment(environment []string, scratch string) []string {
 		}
 		out = append(out, "GOCACHE="+folder)
 	}
-	return append(out,
-		"GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GO111MODULE=on", "GOFLAGS=", "GOENV=off",
+	out = append(out, gen.BuildEnvironment(driver)...)
+	return append(out, "GOOS=linux", "GOARCH=amd64", "GO111MODULE=on", "GOFLAGS=", "GOENV=off",
 		"GOEXPERIMENT=", "GOWORK=off", "GOPROXY=off", "GOSUMDB=off", "GOTOOLCHAIN=local", "GOPATH="+filepath.Join(scratch, "gopath"))
 }
 
-// compile builds the binary of a module and puts it at out, whole or not at all.
-func (g *goTool) compile(ctx context.Context, files gen.Files, out string, force bool) error {
+// compile builds the binary of a module, which reaches GPUs by a driver, and puts it at out, whole or not at all.
+func (g *goTool) compile(ctx context.Context, files gen.Files, driver, out string, force bool) error {
 	scratch, err := os.MkdirTemp("", "moegen-")
 	if err != nil {
 		return failure{err}
@@ -98,9 +98,9 @@ func (g *goTool) compile(ctx context.Context, files gen.Files, out string, force
 	if err != nil {
 		return failure{err}
 	}
-	cmd := exec.CommandContext(ctx, g.path, append(append([]string{"build"}, gen.BuildFlags()...), "-o", target, ".")...)
+	cmd := exec.CommandContext(ctx, g.path, append(append([]string{"build"}, gen.BuildFlags(driver)...), "-o", target, ".")...)
 	cmd.Dir = folder
-	cmd.Env = append(buildEnvironment(os.Environ(), scratch), "PWD="+folder)
+	cmd.Env = append(buildEnvironment(os.Environ(), scratch, driver), "PWD="+folder)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go removes its own scratch files
 	cmd.WaitDelay = 10 * time.Second
 	var messages bytes.Buffer

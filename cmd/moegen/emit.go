@@ -13,6 +13,7 @@ import (
 func emitCommand() *cobra.Command {
 	var request requestFlags
 	var assembler assemblerFlags
+	var way driverFlag
 	var out string
 	output := newFlagGroup("Output")
 	output.flags.StringVarP(&out, "output", "o", "", "new folder for the module (needed)")
@@ -33,18 +34,22 @@ own copy of the runtime, and third parties. It builds without network and withou
 			if err != nil {
 				return err
 			}
+			driver, err := way.driver(request.request.Target)
+			if err != nil {
+				return err
+			}
 			assemble, err := assembler.assembler(cmd, request.request.Target)
 			if err != nil {
 				return err
 			}
-			files, err := planned.Emit(gen.Build{Version: version, GoVersion: runtime.Version(), Assemble: assemble})
+			files, err := planned.Emit(gen.Build{Version: version, GoVersion: runtime.Version(), Driver: driver, Assemble: assemble})
 			if err != nil {
 				return failure{err}
 			}
 			return writeFolder(out, files)
 		},
 	}
-	addGroups(cmd, request.group(), assembler.group(), output, request.dumpGroup())
+	addGroups(cmd, request.group(), assembler.group(), way.group(), output, request.dumpGroup())
 	return cmd
 }
 
