@@ -108,7 +108,7 @@ func (r Request) check() error {
 			r.EP, r.GPUs, r.Model.Facts.Experts, r.Model.Name, fit)
 	}
 	if !slices.Contains(Recomputes, r.Recompute) {
-		return fmt.Errorf("there is no way to recompute called %q; use auto, none, up or block", r.Recompute)
+		return fmt.Errorf("there is no way to recompute called %q; use auto, none, up, dispatch or block", r.Recompute)
 	}
 	return nil
 }

@@ -19,12 +19,14 @@ const (
 	RecomputeNone Recompute = "none"
 	// RecomputeUp also computes the experts' up-projection again.
 	RecomputeUp Recompute = "up"
+	// RecomputeDispatch also has the ranks send each other the tokens of that product again: what is kept is where they went.
+	RecomputeDispatch Recompute = "dispatch"
 	// RecomputeBlock keeps only the input of a layer and its routing.
 	RecomputeBlock Recompute = "block"
 )
 
 // Recomputes lists the choices.
-var Recomputes = []Recompute{RecomputeAuto, RecomputeNone, RecomputeUp, RecomputeBlock}
+var Recomputes = []Recompute{RecomputeAuto, RecomputeNone, RecomputeUp, RecomputeDispatch, RecomputeBlock}
 
 // What RecomputeAuto lets be kept: a share of the bytes of weights, gradients and moments, and always so much
 // that small models are not slowed down for memory that nobody misses.
@@ -65,6 +67,8 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 			set[n] = n.Op.Cheap
 		case RecomputeUp:
 			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu")
+		case RecomputeDispatch:
+			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu") || is(n, "dispatch")
 		case RecomputeBlock:
 			set[n] = !routing[n.Op.Name] && !leavesLayer(uses, n)
 		}

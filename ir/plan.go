@@ -60,3 +60,8 @@ type Buffer struct {
 
 // Bytes returns the size of a buffer, bounded dims at their bound.
 func (b *Buffer) Bytes() int64 { return b.Type.Bytes() }
+
+// IsGroup reports whether a buffer is nothing but those of the members of a group, in one.
+func (b *Buffer) IsGroup() bool {
+	return b.Param != nil && b.Param.Members != nil && (b.Role == Weight || b.Role == Gradient)
+}

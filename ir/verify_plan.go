@@ -33,8 +33,7 @@ func VerifyPlan(p *Plan) error {
 
 // holds reports whether a buffer is a part of a group's: the value or the gradient of a member.
 func (b *Buffer) holds(part *Buffer) bool {
-	return b.Param != nil && part.Param != nil && b.Role == part.Role && (b.Role == Weight || b.Role == Gradient) &&
-		slices.Contains(b.Param.Members, part.Param.Name)
+	return b.IsGroup() && part.Param != nil && b.Role == part.Role && slices.Contains(b.Param.Members, part.Param.Name)
 }
 
 // verifyGroups checks that the members of a group lie in it, in order and one behind the other.
@@ -50,7 +49,7 @@ func verifyGroups(p *Plan) (errs []error) {
 		}
 	}
 	for _, group := range p.Buffers {
-		if group.Param == nil || group.Role != Weight && group.Role != Gradient {
+		if !group.IsGroup() {
 			continue
 		}
 		at := group.Offset

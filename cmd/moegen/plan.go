@@ -141,6 +141,9 @@ func newPlanReport(planned *gen.Planned) planReport {
 		}
 	}
 	for _, b := range plan.Buffers {
+		if b.IsGroup() {
+			continue // its members are there
+		}
 		r.Buffers = append(r.Buffers, bufferRow{
 			Name: b.Name, Group: groups[b], Type: b.Type.String(), Offset: b.Offset, Bytes: b.Bytes(),
 			Program: b.Program, First: b.First, Last: b.Last,
@@ -166,6 +169,9 @@ func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
 		take(b, b.Bytes())
 	}
 	for _, b := range plan.Buffers {
+		if b.IsGroup() {
+			continue
+		}
 		count[groups[b]]++
 		if b.Role != ir.Activation {
 			take(b, b.Bytes()-covered(b, alive))

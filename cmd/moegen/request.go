@@ -34,13 +34,16 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.StringVar(&f.request.DType, "dtype", "", "arithmetic and storage: f32 on cpu, bf16 on h100, which are also the defaults")
 	g.flags.StringVar(&f.request.Optimizer, "optimizer", "", "what AdamW keeps: on h100 split (the weight exactly, as bf16 and 16 low bits, and bf16 moments rounded\n"+
 		"stochastically; the default), bf16 (weight and moments), or f32 (weight and moments, beside the bf16 weight); on cpu f32")
-	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the experts of a layer; on cpu one process runs them all")
+	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the rows of a batch and the experts of a layer; on cpu one process runs them all")
+	g.flags.IntVar(&f.request.EP, "ep", 0, "so many ranks share the experts of a layer, and as many again hold the same ones (default: as many as divide both\n"+
+		"--gpus and the model's experts)")
 	g.flags.StringVar(&f.topologyFile, "topology", "", "`FILE` that moegen doctor --save wrote on the machine: gives --gpus where that is not given, and the memory that a\n"+
 		"plan must fit into (target h100)")
 	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
-		"what backward computes again instead of keeping it: none, up (the experts' up-projection), block (whole\n"+
-			"layers) or auto (up, in as many layers as keep activations small beside parameters and their state)")
+		"what backward does again instead of keeping it: none, up (the experts' up-projection), dispatch (that, and what\n"+
+			"ranks sent each other for it), block (whole layers) or auto (up, in as many layers as keep activations small\n"+
+			"beside parameters and their state)")
 	return g
 }
 
