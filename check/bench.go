@@ -52,11 +52,12 @@ const bursts, graphTime = 9, 1e3
 // run finds it cold. A failure says that the GPU refused the kernel; an error that it has failed.
 func Bench(device driver.Device, item Item, burst float64) (*Timing, error) {
 	t := &Timing{Kernel: item.Kernel, Case: item.Case.Name}
-	p, failure := build(item, "")
+	ranks, failure := build(item, "")
 	if failure != nil {
 		t.Failure = failure
 		return t, nil
 	}
+	p := ranks[0]
 	size := int64(0)
 	for _, b := range p.Buffers {
 		size += int64(b.Len * b.Elem.Bytes())

@@ -131,21 +131,14 @@ type Options struct {
 	config sim.Config // of the simulator, where tests want another than the default
 }
 
-// Run checks a case in the simulator. text replaces the text that the case emits, "" keeps it.
-func Run(item Item, text string, o Options) *Result { return RunRanks([]Item{item}, text, o) }
-
-// RunRanks is Run for ranks that run the same launches at the same time, each on a GPU that reaches the memory of the others.
-// The items are of one case but for the contents of buffers and outputs. The addresses in buffer gpu.World are filled in.
-func RunRanks(items []Item, text string, o Options) *Result {
-	r := &Result{Kernel: items[0].Kernel, Case: items[0].Case.Name, Device: "sim", Floor: items[0].Case.Floor.Bytes}
-	var ranks []*program
-	for _, item := range items {
-		p, failure := build(item, text)
-		if failure != nil {
-			r.Failure = failure
-			return r
-		}
-		ranks = append(ranks, p)
+// Run checks a case in the simulator, each of its ranks on a GPU that reaches the memory of the others. text replaces the text that
+// the case emits, "" keeps it.
+func Run(item Item, text string, o Options) *Result {
+	r := &Result{Kernel: item.Kernel, Case: item.Case.Name, Device: "sim", Floor: item.Case.Floor.Bytes}
+	ranks, failure := build(item, text)
+	if failure != nil {
+		r.Failure = failure
+		return r
 	}
 	if _, r.Failure = r.simulate(ranks, o.Seeds, o.config); r.Failure == nil {
 		r.Failure = r.assemble(ranks[0].text, o.Assembler)
@@ -153,22 +146,26 @@ func RunRanks(items []Item, text string, o Options) *Result {
 	return r
 }
 
-// A program is a case with its text, ready for any device.
+// A program is a rank of a case with its text, ready for any device.
 type program struct {
 	gpu.Case
 	text  string
 	grids []gpu.Grid
 }
 
-func build(item Item, text string) (*program, *Failure) {
-	emitted, grids, err := item.Case.Build()
-	if err != nil {
-		return nil, &Failure{Check: Emit, Message: err.Error()}
+// build returns the programs of a case's ranks.
+func build(item Item, text string) (ranks []*program, f *Failure) {
+	for _, c := range append([]gpu.Case{item.Case}, item.Case.Peers...) {
+		emitted, grids, err := c.Build()
+		if err != nil {
+			return nil, &Failure{Check: Emit, Message: err.Error()}
+		}
+		if text == "" {
+			text = emitted
+		}
+		ranks = append(ranks, &program{c, text, grids})
 	}
-	if text == "" {
-		text = emitted
-	}
-	return &program{item.Case, text, grids}, nil
+	return ranks, nil
 }
 
 // finding turns an error of the simulator into a failure.

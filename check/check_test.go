@@ -116,3 +116,39 @@ func (d smallCache) Info() driver.Info {
 	info.L2 = 64 << 10
 	return info
 }
+
+// Ranks of a case share the GPU, with a stream each: they leave what they do with a GPU each, and what one of them has
+// wrong shows.
+func TestRanksOnADevice(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	devices, err := driver.Acquire(driversim.New(driversim.Config{}), driver.Need{GPUs: 1, Capability: 90, Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer devices[0].Close()
+	for _, family := range []string{"combine", "reduce_scatter", "all_gather"} {
+		items, err := Select([]string{family}, "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(items[1].Case.Peers) != 3 {
+			t.Fatalf("%s %s has %d peers", family, items[1].Case.Name, len(items[1].Case.Peers))
+		}
+		if r := runOne(t, devices[0], items[1]); !r.OK() || r.Worst == nil {
+			t.Errorf("%s: %+v, worst %+v", family, r.Failure, r.Worst)
+		}
+	}
+	items, err := Select([]string{"all_gather"}, "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := items[0]
+	other.Case.Peers = slices.Clone(other.Case.Peers)
+	other.Case.Peers[0].Outputs = other.Case.Outputs
+	other.Case.Peers[0].Buffers = slices.Clone(other.Case.Peers[0].Buffers)
+	other.Case.Peers[0].Buffers[1].At = func(int) float64 { return 7 }
+	if r := runOne(t, devices[0], Item{"all_gather", large(other.Case)}); r.OK() || r.Failure.Check != Value {
+		t.Errorf("a rank that holds something else: %+v", r.Failure)
+	}
+}

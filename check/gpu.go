@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"moegen/kernels/gpu"
 	"moegen/runtime/driver"
 )
 
@@ -65,57 +66,88 @@ func RunGPU(ctx context.Context, device driver.Device, items []Item, texts []str
 // gpuRun is a case on its way: what needs no GPU is done when ready is closed.
 type gpuRun struct {
 	*Result
-	program   *program
-	simulated memory // what the outputs must be, bit by bit; nil of a large case
+	ranks     []*program
+	simulated []memory // what the outputs of each rank must be, bit by bit; nil of a large case
 	ready     chan struct{}
 }
 
 func (r *gpuRun) prepare(item Item, text string, o Options) {
 	defer close(r.ready)
-	if r.program, r.Failure = build(item, text); r.Failure != nil {
+	if r.ranks, r.Failure = build(item, text); r.Failure != nil {
 		return
 	}
 	if !item.Case.Large {
-		simulated, failure := r.simulate([]*program{r.program}, o.Seeds, o.config)
-		if failure != nil {
-			r.Failure = failure
+		if r.simulated, r.Failure = r.simulate(r.ranks, o.Seeds, o.config); r.Failure != nil {
 			return
 		}
-		r.simulated = simulated[0]
 	}
-	r.Failure = r.assemble(r.program.text, o.Assembler)
+	r.Failure = r.assemble(r.ranks[0].text, o.Assembler)
 }
 
-// execute runs the case once on the GPU.
+// execute runs the case once on the GPU, all its ranks at the same time, each in a stream of its own: launched in turn, so that none
+// waits for one whose turn is behind a full queue.
 func (r *gpuRun) execute(device driver.Device) (*Failure, error) {
-	p := r.program
-	run, failure, err := p.load(device, 1)
-	defer run.free()
-	if failure != nil || err != nil {
-		return failure, err
-	}
-	for i := range run.launches[0] {
-		if err := run.stream.Launch(&run.launches[0][i]); err != nil {
-			return refusal(err)
+	var runs []*loaded
+	defer func() {
+		for _, run := range runs {
+			run.free()
+		}
+	}()
+	for _, p := range r.ranks {
+		run, failure, err := p.load(device, 1)
+		runs = append(runs, run)
+		if failure != nil || err != nil {
+			return failure, err
 		}
 	}
-	if err := run.stream.Sync(); err != nil {
+	if err := r.run(device, runs); err != nil {
 		return refusal(err)
 	}
-	after, failure, err := run.read(0)
-	if failure != nil || err != nil {
-		return failure, err
-	}
-	r.Sum = p.sum(after)
-	if r.Worst, failure = p.compare(run.before, after); failure != nil {
-		return failure, nil
-	}
-	if r.simulated != nil {
-		if where := p.differ(r.simulated, after); where != "" {
-			return &Failure{Check: Simulator, Message: where + " in the simulator and on the GPU"}, nil
+	r.Sum, r.Worst = "", nil // of the simulator
+	for rank, p := range r.ranks {
+		after, failure, err := runs[rank].read(0)
+		if failure != nil || err != nil {
+			return failure, err
+		}
+		if failure := r.judge(p, runs[rank].before, after); failure != nil {
+			return failure, nil
+		}
+		if r.simulated != nil {
+			if where := p.differ(r.simulated[rank], after); where != "" {
+				return &Failure{Check: Simulator, Message: where + " in the simulator and on the GPU"}, nil
+			}
 		}
 	}
 	return nil, nil
+}
+
+// run launches what the ranks have to, and waits for it.
+func (r *gpuRun) run(device driver.Device, runs []*loaded) error {
+	var bases []uint64
+	for _, run := range runs {
+		bases = append(bases, uint64(run.arenas[0])+guard)
+	}
+	for _, run := range runs {
+		if len(runs) == 1 {
+			break
+		}
+		if err := device.Write(run.at(0, gpu.World), addresses(bases)); err != nil {
+			return err
+		}
+	}
+	for i := range runs[0].launches[0] {
+		for _, run := range runs {
+			if err := run.stream.Launch(&run.launches[0][i]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, run := range runs {
+		if err := run.stream.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refusal tells what is wrong with a kernel from a GPU that has failed.
@@ -138,9 +170,9 @@ type loaded struct {
 	device   driver.Device
 	module   driver.Module
 	stream   driver.Stream
-	filled   memory          // what the buffers hold before a launch, guards included
-	before   memory          // the same without them
-	arenas   [][]driver.Addr // of each copy and buffer, guards included
+	filled   []byte        // what the buffers hold before a launch, guards included
+	before   memory        // the same without them, by buffer
+	arenas   []driver.Addr // of each copy
 	launches [][]driver.Launch
 }
 
@@ -165,9 +197,7 @@ func (p *program) load(device driver.Device, copies int) (*loaded, *Failure, err
 
 func (l *loaded) free() {
 	for _, arena := range l.arenas {
-		for _, a := range arena {
-			l.device.Free(a)
-		}
+		l.device.Free(arena)
 	}
 	if l.stream != nil {
 		l.stream.Close()
@@ -182,41 +212,48 @@ func (l *loaded) fill() error {
 	if l.filled == nil {
 		l.contents()
 	}
-	l.arenas = append(l.arenas, nil)
-	arena := &l.arenas[len(l.arenas)-1]
-	for _, data := range l.filled {
-		at, err := l.device.Alloc(int64(len(data)))
-		if err != nil {
-			return err
-		}
-		*arena = append(*arena, at)
-		if err := l.device.Write(at, data); err != nil {
-			return err
-		}
+	arena, err := l.device.Alloc(int64(len(l.filled)))
+	if err != nil {
+		return err
 	}
-	return nil
+	l.arenas = append(l.arenas, arena)
+	return l.device.Write(arena, l.filled)
 }
 
-// contents makes what the buffers hold before a launch.
+// contents makes what the buffers hold before a launch: each is behind a guard, at a multiple of as many bytes.
 func (l *loaded) contents() {
+	size := int64(guard)
 	for _, b := range l.Buffers {
-		size := b.Len * b.Elem.Bytes()
-		data := bytes.Repeat([]byte{unknown}, size+2*guard)
-		copy(data[guard:], b.Bytes())
-		l.filled, l.before = append(l.filled, data), append(l.before, data[guard:guard+size])
+		size += spaceOf(b)
 	}
+	l.filled = bytes.Repeat([]byte{unknown}, int(size))
+	at := int64(guard)
+	for _, b := range l.Buffers {
+		data := l.filled[at:][:b.Len*b.Elem.Bytes()]
+		copy(data, b.Bytes())
+		l.before = append(l.before, data)
+		at += spaceOf(b)
+	}
+}
+
+// spaceOf is what a buffer takes with the guard behind it.
+func spaceOf(b gpu.Buffer) int64 { return int64(b.Len*b.Elem.Bytes()+2*guard-1) / guard * guard }
+
+// at is where a copy's buffer is.
+func (l *loaded) at(copy int, buffer string) driver.Addr {
+	at := l.arenas[copy] + guard
+	for _, b := range l.Buffers {
+		if b.Name == buffer {
+			return at
+		}
+		at += driver.Addr(spaceOf(b))
+	}
+	panic("BUG: no buffer " + buffer)
 }
 
 // prepare makes the launches of a copy.
 func (l *loaded) prepare(n int) error {
-	base := func(buffer string) uint64 {
-		for i, b := range l.Buffers {
-			if b.Name == buffer {
-				return uint64(l.arenas[n][i]) + guard
-			}
-		}
-		panic("BUG: no buffer " + buffer)
-	}
+	base := func(buffer string) uint64 { return uint64(l.at(n, buffer)) }
 	encode := func(t *driver.Tensor) (driver.TensorMap, error) { return l.device.TensorMap(t) }
 	var list []driver.Launch
 	for _, g := range l.grids {
@@ -241,18 +278,20 @@ func (l *loaded) prepare(n int) error {
 
 // read returns what a copy's buffers hold, or a failure if the memory around one was written.
 func (l *loaded) read(n int) (memory, *Failure, error) {
+	data := make([]byte, len(l.filled))
+	if err := l.device.Read(data, l.arenas[n]); err != nil {
+		return nil, nil, err
+	}
 	var out memory
-	for i, b := range l.Buffers {
-		data := make([]byte, b.Len*b.Elem.Bytes()+2*guard)
-		if err := l.device.Read(data, l.arenas[n][i]); err != nil {
-			return nil, nil, err
-		}
-		end := len(data) - guard
-		around := append(data[:guard:guard], data[end:]...)
-		if !bytes.Equal(around, bytes.Repeat([]byte{unknown}, 2*guard)) {
+	guarded, at := data[:guard], int64(guard)
+	for _, b := range l.Buffers {
+		size := int64(b.Len * b.Elem.Bytes())
+		around := append(guarded[:len(guarded):len(guarded)], data[at+size:at+spaceOf(b)]...)
+		if !bytes.Equal(around, bytes.Repeat([]byte{unknown}, len(around))) {
 			return nil, &Failure{Check: Untouched, Message: "memory beside " + b.Name + " was written"}, nil
 		}
-		out = append(out, data[guard:end])
+		out = append(out, data[at:at+size])
+		guarded, at = data[at+size:at+spaceOf(b)], at+spaceOf(b)
 	}
 	return out, nil, nil
 }

@@ -34,6 +34,7 @@ func (r *Result) simulate(ranks []*program, seeds int, config sim.Config) ([]mem
 		for rank, p := range ranks {
 			if i == 0 {
 				if failure := r.judge(p, before[rank], after[rank]); failure != nil {
+					failure.Simulated = true
 					return nil, failure
 				}
 			} else if where := p.differ(first[rank], after[rank]); where != "" {
@@ -50,9 +51,6 @@ func (r *Result) judge(p *program, before, after memory) *Failure {
 	worst, failure := p.compare(before, after)
 	if r.Worst == nil || worst != nil && worst.Miss > r.Worst.Miss {
 		r.Worst = worst
-	}
-	if failure != nil {
-		failure.Simulated = true
 	}
 	return failure
 }
@@ -96,14 +94,11 @@ func simulateOnce(ranks []*program, module *sim.Module, config sim.Config) (befo
 	return before, after, counters, nil
 }
 
-// introduce tells ranks where the others are: their buffers lie equally far from the first one. A rank alone knows it, or needs not.
+// introduce tells ranks where the others are, if there are several.
 func introduce(runs []*simulation) error {
-	if _, several := runs[0].base[gpu.World]; !several || len(runs) == 1 {
-		return nil
-	}
-	var table []byte
+	var bases []uint64
 	for _, s := range runs {
-		table = binary.LittleEndian.AppendUint64(table, s.base[s.Buffers[0].Name])
+		bases = append(bases, s.base[s.Buffers[0].Name])
 	}
 	for _, s := range runs {
 		for _, peer := range runs {
@@ -114,11 +109,22 @@ func introduce(runs []*simulation) error {
 				return err
 			}
 		}
-		if err := s.Write(s.base[gpu.World], table); err != nil {
+		if len(runs) == 1 {
+			continue
+		}
+		if err := s.Write(s.base[gpu.World], addresses(bases)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addresses is how a rank's gpu.World begins: where the ranks' first buffers are.
+func addresses(bases []uint64) (table []byte) {
+	for _, base := range bases {
+		table = binary.LittleEndian.AppendUint64(table, base)
+	}
+	return table
 }
 
 // A simulation is one rank's run on a machine.

@@ -54,8 +54,8 @@ func TestRankMutants(t *testing.T) {
 			}
 			n := o.cases[at].rank(0).node(o.op)
 			k := covering(n)[0]
-			items := o.items(o.cases[at], n, k, places(n, k)[0])
-			text, _, err := items[0].Case.Build()
+			item := o.item(o.cases[at], n, k, places(n, k)[0])
+			text, _, err := item.Case.Build()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,13 +66,14 @@ func TestRankMutants(t *testing.T) {
 				}
 				text = re.ReplaceAllString(text, m.with)
 			}
-			for i := range items {
-				if m.without != "" {
-					items[i].Case.Launches = withoutBarrier(items[i].Case.Launches, m.without == "last")
+			if m.without != "" {
+				item.Case.Launches = withoutBarrier(item.Case.Launches, m.without == "last")
+				for i := range item.Case.Peers {
+					item.Case.Peers[i].Launches = withoutBarrier(item.Case.Peers[i].Launches, m.without == "last")
 				}
 			}
 			by := "nothing"
-			r := check.RunRanks(items, text, check.Options{Seeds: check.DefaultSeeds})
+			r := check.Run(item, text, check.Options{Seeds: check.DefaultSeeds})
 			if !r.OK() {
 				by = r.Failure.Check
 			}

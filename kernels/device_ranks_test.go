@@ -281,8 +281,8 @@ func combineTerms(n *ir.Node, in, want [][]*ir.Tensor) [][]*ir.Tensor {
 	return out
 }
 
-// items returns the case for every rank that runs.
-func (o rankOp) items(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int) []check.Item {
+// item returns the case with every rank that runs.
+func (o rankOp) item(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int) check.Item {
 	var in, want, magnitude [][]*ir.Tensor
 	for r := range c.in {
 		in, want = append(in, c.rank(r).tensors()), append(want, results(n))
@@ -304,14 +304,15 @@ func (o rankOp) items(c rankCase, n *ir.Node, k *kernels.Kernel, shared [][2]int
 			magnitude = append(magnitude, rootMeanSquares(n, in[r], want[r]))
 		}
 	}
-	var out []check.Item
+	var ranks []gpu.Case
 	for r := range c.in {
 		if c.alone < 0 || c.alone == r {
 			bound := deviceOp{op: o.op, results: o.results}.bind(c.rank(r), n, k, shared, want[r], magnitude[r])
-			out = append(out, check.Item{Kernel: k.Name, Case: c.inWorld(inTheMiddle(bound, n, shared), r)})
+			ranks = append(ranks, c.inWorld(inTheMiddle(bound, n, shared), r))
 		}
 	}
-	return out
+	ranks[0].Peers = ranks[1:]
+	return check.Item{Kernel: k.Name, Case: ranks[0]}
 }
 
 // tensor is an operand as a result: what is not used is not a number.
@@ -423,7 +424,7 @@ func TestDeviceRanks(t *testing.T) {
 					for _, shared := range places(n, k) {
 						t.Run(fmt.Sprintf("%s by %s %v", c.name, k.Name, shared), func(t *testing.T) {
 							t.Parallel()
-							r := check.RunRanks(o.items(c, n, k, shared), "", check.Options{Seeds: 4, Assembler: tools})
+							r := check.Run(o.item(c, n, k, shared), "", check.Options{Seeds: 4, Assembler: tools})
 							if !r.OK() {
 								t.Errorf("%+v", *r.Failure)
 							}

@@ -21,6 +21,10 @@ type Case struct {
 	Outputs  []Output
 	Floor    Floor
 
+	// Peers are the other ranks of a case of several: the same launches on other contents, at the same time. Each has buffer World,
+	// in which whoever runs the case writes the addresses; in every rank buffers lie equally far from the first one.
+	Peers []Case
+
 	// Large says that the case is for a GPU: the simulator would need minutes, and outputs are checked by samples.
 	Large bool
 }

@@ -4,11 +4,16 @@ package gpu
 var families = []Family{
 	adamWFamily,
 	addFamily,
+	allGatherFamily,
+	allReduceFamily,
 	attentionFamily,
 	attentionGradFamily,
 	auxLossFamily,
 	biasGradFamily,
+	combineFamily,
 	crossEntropyFamily,
+	dispatchFamily,
+	dispatchPlanFamily,
 	embeddingGradFamily,
 	gatherFamily,
 	gemm,
@@ -19,6 +24,7 @@ var families = []Family{
 	plainGEMM,
 	qkNormRopeFamily,
 	qkNormRopeGradFamily,
+	reduceScatterFamily,
 	rmsNorm,
 	rmsNormGradFamily,
 	rmsNormPlainFamily,
@@ -31,6 +37,7 @@ var families = []Family{
 	swigluUnpermuteFamily,
 	unpermuteFamily,
 	unpermuteWGradFamily,
+	barrierFamily,
 }
 
 // kernels is the registry of what computes operations of the IR, sorted by operation, the preferred first.
