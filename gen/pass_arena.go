@@ -156,7 +156,7 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 		buffers[v] = a.outside[v.Name]
 	}
 	target := s.writeTargets(g, lastUse)
-	needs := dependencies(g, target)
+	needs := dependencies(g, target, s.after)
 	order := ir.NewOrder()
 	var all []*place
 	fresh := func(name string, bytes int64, at int) *place {
@@ -228,11 +228,15 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 }
 
 // dependencies returns, for every node, the nodes in front of it that it needs to have ended, by index: those that define its
-// operands, and those that read what it overwrites.
-func dependencies(g *ir.Graph, target map[*ir.Value]*ir.Value) [][]int {
-	def, readers := map[*ir.Value]int{}, map[*ir.Value][]int{}
+// operands, those that read what it overwrites, and those of after.
+func dependencies(g *ir.Graph, target map[*ir.Value]*ir.Value, after map[*ir.Node][]*ir.Node) [][]int {
+	def, readers, place := map[*ir.Value]int{}, map[*ir.Value][]int{}, map[*ir.Node]int{}
 	out := make([][]int, len(g.Nodes))
 	for i, n := range g.Nodes {
+		place[n] = i
+		for _, x := range after[n] {
+			out[i] = append(out[i], place[x])
+		}
 		for _, v := range n.In {
 			if at, ok := def[v]; ok {
 				out[i] = append(out[i], at)

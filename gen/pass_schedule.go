@@ -1,6 +1,10 @@
 package gen
 
-import "moegen/ir"
+import (
+	"maps"
+
+	"moegen/ir"
+)
 
 // schedule fixes the order of every program. The graphs come in an order that is right; three moves inside a
 // section shorten lives. A cheap result that is wanted only later on in its section is computed right in
@@ -14,14 +18,16 @@ func schedule(s *step) error {
 
 // arrange fixes the order for one stream or for two.
 func (s *step) arrange(two bool) {
-	s.streams = map[*ir.Node]ir.Stream{}
+	s.streams, s.after = map[*ir.Node]ir.Stream{}, map[*ir.Node][]*ir.Node{}
 	s.rewrite(func(g *ir.Graph) *ir.Graph {
 		h := *g
 		if !two {
 			h.Nodes = newScheduler(g).order()
 			return &h
 		}
-		h.Nodes = overlapped(g)
+		var after map[*ir.Node][]*ir.Node
+		h.Nodes, after = overlapped(g)
+		maps.Copy(s.after, after)
 		for _, n := range h.Nodes {
 			if n.Op.Collective() {
 				s.streams[n] = ir.Communication

@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"cmp"
 	"slices"
 
 	"moegen/ir"
@@ -13,23 +14,26 @@ import (
 //   - The gradients of weights, which nobody waits for, come when computation would wait for an exchange, in their section or the
 //     next one; but at once, as in other programs, where there is none, or where they alone keep more than an exchange brings.
 //   - What else of a section is ready comes then, too.
-//   - Exchanges whose operands are known when the section in front begins, tokens that backward has sent again, begin with it.
+//   - Exchanges whose operands are known in the section in front, tokens that backward has sent again, travel under its longest
+//     launch. What comes behind that waits for them: there they have arrived, and their memory is known to be free.
 //
 // All three move launches by one section of a layer at most, so that what they keep in memory is a layer's. A launch that moves
 // into another section belongs to that one from then on.
 type overlapper struct {
 	*scheduler
 	uses    map[*ir.Value][]*ir.Node
-	section string           // that is being ordered
-	noted   int              // nodes of the order that are taken into account below
-	sent    map[*ir.Node]int // exchanges, numbered from 1 as they are sent
-	arrived int              // the last one that computation has waited for, and with it those in front
-	late    []*ir.Node       // gradients of weights that wait for an exchange
+	section string                  // that is being ordered
+	noted   int                     // nodes of the order that are taken into account below
+	sent    map[*ir.Node]int        // exchanges, numbered from 1 as they are sent
+	arrived int                     // the last one that computation has waited for, and with it those in front
+	late    []*ir.Node              // gradients of weights that wait for an exchange
+	ahead   []*ir.Node              // exchanges that the next node of computation waits for, whether it reads them or not
+	after   map[*ir.Node][]*ir.Node // by node, exchanges that it waits for without reading them
 }
 
-// overlapped orders a graph.
-func overlapped(g *ir.Graph) []*ir.Node {
-	o := &overlapper{scheduler: newScheduler(g), uses: g.Uses(), sent: map[*ir.Node]int{}}
+// overlapped orders a graph. It returns as well which nodes have to wait for some whose results they do not read.
+func overlapped(g *ir.Graph) (order []*ir.Node, after map[*ir.Node][]*ir.Node) {
+	o := &overlapper{scheduler: newScheduler(g), uses: g.Uses(), sent: map[*ir.Node]int{}, after: map[*ir.Node][]*ir.Node{}}
 	sections := sectionsOf(g)
 	for i, nodes := range sections {
 		var next []*ir.Node
@@ -38,7 +42,7 @@ func overlapped(g *ir.Graph) []*ir.Node {
 		}
 		o.run(nodes, next)
 	}
-	return o.out
+	return o.out, o.after
 }
 
 // run orders a section; next is the one behind it.
@@ -50,8 +54,9 @@ func (o *overlapper) run(nodes, next []*ir.Node) {
 	if keeps || ofLayer(nodes) && brings(nodes) > 0 {
 		room = max(brings(nodes), brings(next))
 	}
-	if stays {
-		o.prefetch(next)
+	var cover *ir.Node // of exchanges of the next section
+	if keeps {
+		cover = o.longest(nodes)
 	}
 	for i, n := range nodes {
 		if o.placed[n] || o.sinks[n] || slices.Contains(o.late, n) {
@@ -64,7 +69,13 @@ func (o *overlapper) run(nodes, next []*ir.Node) {
 		if number := o.waits(n); number > 0 {
 			o.fill(nodes[i+1:], number)
 		}
+		if n != cover {
+			o.put(n)
+			continue
+		}
+		fetched := o.prefetch(next)
 		o.put(n)
+		o.ahead = fetched
 	}
 	if !keeps {
 		o.fill(nil, len(o.sent)+1)
@@ -113,13 +124,28 @@ func brings(nodes []*ir.Node) (bytes int64) {
 	return bytes
 }
 
-// prefetch begins the exchanges of the next section that can begin now.
-func (o *overlapper) prefetch(next []*ir.Node) {
+// longest returns the node of a section with the most arithmetic, of those that do not come late.
+func (o *overlapper) longest(nodes []*ir.Node) *ir.Node {
+	return slices.MaxFunc(nodes, func(a, b *ir.Node) int {
+		work := func(n *ir.Node) int64 {
+			if o.postponable(n) {
+				return -1
+			}
+			return n.Op.Cost(n).FLOPs
+		}
+		return cmp.Compare(work(a), work(b))
+	})
+}
+
+// prefetch begins the exchanges of the next section that can begin now, and returns them.
+func (o *overlapper) prefetch(next []*ir.Node) (begun []*ir.Node) {
 	for _, n := range next {
 		if n.Op.Collective() && o.ready(n) && o.waits(n) == 0 {
 			o.put(n)
+			begun = append(begun, n)
 		}
 	}
+	return begun
 }
 
 // postponable reports whether nothing in the program reads what a node of backward makes.
@@ -168,6 +194,12 @@ func (o *overlapper) put(n *ir.Node) {
 		o.arrived = max(o.arrived, o.waits(m))
 		if m.Op.Collective() {
 			o.sent[m] = len(o.sent) + 1
+			continue
 		}
+		for _, x := range o.ahead {
+			o.arrived = max(o.arrived, o.sent[x])
+			o.after[m] = append(o.after[m], x)
+		}
+		o.ahead = nil
 	}
 }

@@ -36,7 +36,8 @@ type step struct {
 	eval    *ir.Graph // forward only
 	head    *ir.Graph // logits of a few tokens
 	kernels map[*ir.Node]*kernels.Kernel
-	streams map[*ir.Node]ir.Stream // of those that are not on the compute stream
+	streams map[*ir.Node]ir.Stream  // of those that are not on the compute stream
+	after   map[*ir.Node][]*ir.Node // what nodes wait for beside what they read
 	plan    *ir.Plan
 }
 
