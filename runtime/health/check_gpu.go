@@ -87,7 +87,7 @@ func checkGPUs(g *GPUs, n Need) Check {
 			r.of(x, OK, "", "hidden from programs (CUDA_VISIBLE_DEVICES=%s)", os.Getenv("CUDA_VISIBLE_DEVICES"))
 		case x.Ordinal >= 0 && n.Capability > 0 && x.Capability != n.Capability:
 			status := Warning
-			if fit == 0 {
+			if fit == 0 || x.Ordinal < n.GPUs { // a binary takes the first ones
 				status = Fail
 			}
 			r.of(x, status, "choose others with CUDA_VISIBLE_DEVICES", "compute capability %s, and kernels are for %s alone", CapabilityName(x.Capability), CapabilityName(n.Capability))

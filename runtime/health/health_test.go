@@ -70,6 +70,8 @@ func TestExamine(t *testing.T) {
 		}, Check{Name: "GPUs", Status: Fail, GPUs: []int{0, 1, 2, 3}, Found: "GPUs 0-3: compute capability 8.0, and kernels are for 9.0 alone", Advice: "CUDA_VISIBLE_DEVICES"}},
 		{"another GPU", func(m *Machine, n *Need) { n.Capability, m.GPUs.GPUs[3].Capability = 90, 80 },
 			Check{Name: "GPUs", Status: Warning, GPUs: []int{3}, Found: "GPU 3: compute capability 8.0", Advice: "CUDA_VISIBLE_DEVICES"}},
+		{"another GPU among those of a binary", func(m *Machine, n *Need) { n.GPUs, n.Capability, m.GPUs.GPUs[1].Capability = 2, 90, 80 },
+			Check{Name: "GPUs", Status: Fail, GPUs: []int{1}, Found: "GPU 1: compute capability 8.0", Advice: "CUDA_VISIBLE_DEVICES"}},
 		{"a full GPU", func(m *Machine, n *Need) {
 			n.GPUs, n.MemoryBytes = 2, 70<<30
 			m.GPUs.GPUs[1].FreeBytes, m.GPUs.GPUs[3].FreeBytes = 60<<30, 0
