@@ -52,7 +52,7 @@ func (p *Planned) Manifest(version, goVersion string) Manifest {
 		Target: r.Target, DType: r.DType, Optimizer: r.Optimizer, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
 		Vocab: f.Vocab, Hidden: f.Hidden, Layers: f.Layers, Experts: f.Experts, TopK: f.TopK, AuxCoef: f.AuxCoef,
 		Parameters: f.Parameters, ActiveParameters: f.ActiveParameters, FLOPsPerToken: f.FLOPsPerToken(r.Seq),
-		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Plan.Bytes + p.worldBytes(), PlanHash: p.Hash,
+		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Peak(), PlanHash: p.Hash,
 	}
 }
 
@@ -125,7 +125,9 @@ func (e *emitter) target() *jen.Statement {
 			field("Eval", jen.Id("eval")), field("Head", jen.Id("head")))
 	}
 	if e.plan.Target == "h100" {
-		return jen.Qual(devicePath, "H100").Call(jen.Qual(driverPath+"/"+e.manifest.Driver, "Open"),
+		way := driverPath + "/" + e.manifest.Driver
+		return jen.Qual(devicePath, "H100").Call(
+			jen.Qual(devicePath, "Access").Values(field("Open", jen.Qual(way, "Open")), field("Inspect", jen.Qual(way, "Inspect"))),
 			jen.Qual(devicePath, "Code").Values(field("PTX", jen.Id("kernels")), field("Cubin", jen.Id("assembled"))), parts(devicePath))
 	}
 	return jen.Qual(trainPath, "CPU").Call(parts(hostPath))

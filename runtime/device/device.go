@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"moegen/runtime/driver"
-	"moegen/runtime/driver/purego"
 	"moegen/runtime/driver/sim"
 	"moegen/runtime/health"
 	simulator "moegen/runtime/sim"
@@ -27,13 +26,19 @@ import (
 // capability is what the kernels are written for: code for sm_90a runs on 9.0 and nothing else.
 const capability = 90
 
-// H100 is the target of programs whose ranks are GPUs, one each, that open reaches: Open of driver/purego or driver/cgo.
-func H100(open driver.Opener, code Code, parts train.Parts[Rank]) train.Target {
-	return &target{gpus: open, code: code, parts: parts}
+// Access is how a program reaches GPUs: functions of driver/purego or of driver/cgo.
+type Access struct {
+	Open    driver.Opener
+	Inspect func(driver.Opener, driver.Libraries) health.GPUs
+}
+
+// H100 is the target of programs whose ranks are GPUs, one each.
+func H100(gpus Access, code Code, parts train.Parts[Rank]) train.Target {
+	return &target{gpus: gpus, code: code, parts: parts}
 }
 
 type target struct {
-	gpus   driver.Opener
+	gpus   Access
 	code   Code
 	parts  train.Parts[Rank]
 	device choice
@@ -54,7 +59,7 @@ func (t *target) Open(p *train.Program) (train.Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := t.device.open(t.gpus, slices.Max(on)+1)
+	d, err := t.device.open(t.gpus.Open, slices.Max(on)+1)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +92,7 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 	if !look {
 		return here, nil
 	}
-	d, err := t.device.open(t.gpus, 1)
+	d, err := t.device.open(t.gpus.Open, 1)
 	if err != nil {
 		return here, err
 	}
@@ -104,7 +109,7 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 }
 
 func (t *target) Inspect(p *train.Program) (*health.GPUs, health.Need) {
-	found := purego.Inspect(t.gpus, driver.System)
+	found := t.gpus.Inspect(t.gpus.Open, driver.System)
 	return &found, health.Need{GPUs: running(p), Capability: capability, MemoryBytes: p.Manifest.PeakBytesPerGPU + reserve}
 }
 

@@ -94,7 +94,7 @@ func toyParts() train.Parts[Rank] {
 func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 	bf16 := func(at int64) checkpoint.Array { return checkpoint.Array{At: at, DType: safetensors.BF16} }
 	table := []int{toyVocab, toyHidden}
-	t := H100(purego.Open, Code{PTX: toyKernels(), Cubin: "\x7fELF, which the simulator refuses"}, parts).(*target)
+	t := H100(Access{Open: purego.Open, Inspect: purego.Inspect}, Code{PTX: toyKernels(), Cubin: "\x7fELF, which the simulator refuses"}, parts).(*target)
 	t.device = c
 	return train.Program{
 		Manifest: train.Manifest{

@@ -75,6 +75,13 @@ func loadLibrary(library string) (missing string, err error) {
 	return C.GoString(lacks), nil
 }
 
+// ncclVersion returns the version of the library of collectives, 0 if it cannot be loaded.
+func ncclVersion(library string) int {
+	path := C.CString(library)
+	defer C.free(unsafe.Pointer(path))
+	return int(C.nccl_version(path))
+}
+
 // start is cuInit, which in package cu does nothing.
 func start() nvidia.Result { return nvidia.Result(C.cuInit(0)) }
 

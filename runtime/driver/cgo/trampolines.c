@@ -48,3 +48,10 @@ const char *load(const char *library, const char **missing) {
 	}
 	return NULL;
 }
+
+int nccl_version(const char *library) {
+	void *handle = dlopen(library, RTLD_LAZY);
+	int (*version)(int *) = handle ? dlsym(handle, "ncclGetVersion") : NULL;
+	int v = 0;
+	return version && version(&v) == 0 ? v : 0;
+}

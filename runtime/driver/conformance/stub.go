@@ -12,9 +12,12 @@ import (
 )
 
 // Main is TestMain of an implementation on NVIDIA's libraries.
-func Main(m *testing.M, open driver.Opener) {
-	if os.Getenv(programLibrary) != "" {
+func Main(m *testing.M, open driver.Opener, inspect Inspector) {
+	switch {
+	case os.Getenv(programLibrary) != "":
 		os.Exit(program(open))
+	case os.Getenv(programInspect) != "":
+		os.Exit(inspection(open, inspect))
 	}
 	var err error
 	if stubFolder, err = os.MkdirTemp("", "stub"); err != nil {
@@ -64,9 +67,9 @@ func GPU(t testing.TB, open driver.Opener) func() (driver.Driver, error) {
 	return func() (driver.Driver, error) { return d, nil }
 }
 
-// stubSources are the stub's sources, in C.
+// stubSources are the sources of the stub, and of another management library, in C.
 //
-//go:embed stub
+//go:embed stub management
 var stubSources embed.FS
 
 var stubLibrary = sync.OnceValues(func() (string, error) {

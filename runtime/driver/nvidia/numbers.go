@@ -44,7 +44,12 @@ const (
 	NVMLCore        = 0  // nvmlTemperatureSensors_t
 	NVMLClockSM     = 1  // nvmlClockType_t
 	NVMLClockMemory = 2
+	NVMLSlowdown    = 1 // nvmlTemperatureThresholds_t
+	NVMLSwitch      = 2 // nvmlIntNvLinkDeviceType_t
 )
+
+// MaxLinks is how many NVLinks an H100 has.
+const MaxLinks = 18
 
 // LogBytes is the room for a compiler's remarks and for its errors: some hundred bytes a kernel.
 const LogBytes = 256 << 10

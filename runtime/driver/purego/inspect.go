@@ -1,7 +1,6 @@
 package purego
 
 import (
-	"fmt"
 	"unsafe"
 
 	"moegen/runtime/driver"
@@ -44,18 +43,10 @@ type inspection struct {
 
 // Numbers of nvml.h that only Inspect uses.
 const (
-	nvmlSlowdown    = 1   // nvmlTemperatureThresholds_t
-	nvmlSwitch      = 2   // nvmlIntNvLinkDeviceType_t
-	nvmlMaxLinks    = 18  // of an H100
-	nvmlMemoryV2    = 2   // version of nvmlMemory_v2_t
-	nvmlMaxName     = 96  // bytes of a GPU's name
-	maxProcesses    = 128 // on one GPU; more make the list unknown
-	maxProcessBytes = 1 << 46
+	nvmlMemoryV2 = 2   // version of nvmlMemory_v2_t
+	nvmlMaxName  = 96  // bytes of a GPU's name
+	maxProcesses = 128 // on one GPU; more make the list unknown
 )
-
-// linkBytes is what an NVLink carries a second in one direction as NVIDIA states it, by nvmlNvlinkVersion: of NVLink 1, 2,
-// 2.2, 3, 3.1, 4 and 5.
-var linkBytes = map[uint32]int64{1: 20e9, 2: 25e9, 3: 25e9, 4: 25e9, 5: 25e9, 6: 25e9, 7: 50e9}
 
 // pciInfo is nvmlPciInfo_t, 68 bytes.
 type pciInfo struct {
@@ -80,66 +71,30 @@ type processInfo struct {
 }
 
 // Inspect reads what a driver, that open reaches, and the management library show of a machine. It takes no memory of a
-// GPU and disturbs nothing that runs. What is wrong with the driver is part of what it returns.
+// GPU and disturbs nothing that runs.
 func Inspect(open driver.Opener, from driver.Libraries) health.GPUs {
-	found := health.GPUs{Driver: health.Driver{OldestCUDA: driver.MinCUDA, OldestRelease: driver.MinRelease}, NCCL: ncclVersion(from.NCCL), GPUs: []health.GPU{}}
+	found := health.GPUs{NCCL: nvidia.NCCLVersion(ncclVersion(from.NCCL))}
 	_, missing := load(from.CUDA, &struct{}{})
 	found.Driver.Found = missing == nil
-	d, err := open(from)
-	if err != nil {
-		found.Driver.Problem = err.Error()
-	}
 	if n := openNVML(from.NVML); n != nil {
 		found.Driver.Management, found.Driver.Release = true, n.release()
 		i := &inspector{nvml: n}
 		load(from.NVML, &i.inspection)
 		found.GPUs = i.gpus()
 	}
-	if err == nil {
-		found.Driver.CUDA, _ = d.Version()
-		for ordinal := range d.Devices() {
-			if err := see(&found, d, ordinal); err != nil {
-				found.Driver.Problem = err.Error()
-			}
-		}
-	}
-	return found
+	return nvidia.Inspect(open, from, found)
 }
 
-// see adds what the CUDA driver knows of a GPU.
-func see(found *health.GPUs, d driver.Driver, ordinal int) error {
-	info, err := d.Describe(ordinal)
-	if err != nil {
-		return err
-	}
-	g := found.At(info.Bus)
-	if g == nil { // the management library does not work: the numbers are the CUDA driver's
-		found.GPUs = append(found.GPUs, health.GPU{Number: ordinal, Bus: info.Bus})
-		g = &found.GPUs[len(found.GPUs)-1]
-	}
-	g.Ordinal, g.Name, g.Capability, g.SMs, g.MemoryBytes = ordinal, info.Name, info.Capability, info.SMs, info.Memory
-	for peer := range d.Devices() {
-		can, err := d.CanPeer(ordinal, peer)
-		if err != nil {
-			return err
-		}
-		if can {
-			g.Peers = append(g.Peers, peer)
-		}
-	}
-	return nil
-}
-
-// ncclVersion returns the version of the library of collectives, "" if it cannot be loaded.
-func ncclVersion(library string) string {
+// ncclVersion returns the version of the library of collectives, 0 if it cannot be loaded.
+func ncclVersion(library string) int {
 	var nccl struct {
 		Version uintptr `cu:"ncclGetVersion"`
 	}
 	var v int32
 	if _, err := load(library, &nccl); err != nil || !ask(nccl.Version, uintptr(unsafe.Pointer(&v))) {
-		return ""
+		return 0
 	}
-	return fmt.Sprintf("%d.%d.%d", v/10000, v%10000/100, v%100)
+	return int(v)
 }
 
 // ask calls a function that the library may not have and tells whether it has answered.
@@ -203,7 +158,7 @@ func (n *inspector) read(g *health.GPU, handle uintptr) {
 	var least, most uint32
 	ask(n.LimitRange, handle, uintptr(unsafe.Pointer(&least)), uintptr(unsafe.Pointer(&most)))
 	g.Power = health.Power{Now: s.Power, Limit: s.PowerLimit, Default: float64(number(n.DefaultLimit)) / 1e3, Max: float64(most) / 1e3}
-	g.Temperature, g.Hottest = s.Temperature, int(numberOf(n.Threshold, nvmlSlowdown))
+	g.Temperature, g.Hottest = s.Temperature, int(numberOf(n.Threshold, nvidia.NVMLSlowdown))
 	g.Throttle = health.Reasons(s.Throttle)
 
 	var on, pending uint32
@@ -222,7 +177,7 @@ func (n *inspector) read(g *health.GPU, handle uintptr) {
 
 // links reads the NVLinks of a GPU and the bytes that one carries a second in one direction.
 func (n *inspector) links(handle uintptr) (ports []health.NVPort, bytesPerSecond int64) {
-	for link := range uintptr(nvmlMaxLinks) {
+	for link := range uintptr(nvidia.MaxLinks) {
 		var active, kind, version uint32
 		if !ask(n.LinkState, handle, link, uintptr(unsafe.Pointer(&active))) {
 			continue
@@ -233,8 +188,8 @@ func (n *inspector) links(handle uintptr) (ports []health.NVPort, bytesPerSecond
 			ask(n.LinkRemote, handle, link, uintptr(unsafe.Pointer(&pci)))
 			ask(n.LinkKind, handle, link, uintptr(unsafe.Pointer(&kind)))
 			ask(n.LinkVersion, handle, link, uintptr(unsafe.Pointer(&version)))
-			port.Remote, port.Switch = text(pci.bus[:]), kind == nvmlSwitch
-			bytesPerSecond = linkBytes[version]
+			port.Remote, port.Switch = text(pci.bus[:]), kind == nvidia.NVMLSwitch
+			bytesPerSecond = nvidia.LinkBytes[version]
 		}
 		ports = append(ports, port)
 	}
@@ -251,11 +206,7 @@ func (n *inspector) processes(handle uintptr) (list []health.Process) {
 	for _, i := range infos[:count] {
 		name := make([]byte, 256)
 		ask(n.ProcessName, uintptr(i.pid), uintptr(unsafe.Pointer(&name[0])), uintptr(len(name)))
-		p := health.Process{PID: int(i.pid), Name: text(name), Bytes: int64(i.used)}
-		if i.used > maxProcessBytes { // NVML's number for what it does not know
-			p.Bytes = 0
-		}
-		list = append(list, p)
+		list = append(list, health.Process{PID: int(i.pid), Name: text(name), Bytes: nvidia.ProcessBytes(i.used)})
 	}
 	return list
 }

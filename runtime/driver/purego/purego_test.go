@@ -6,7 +6,7 @@ import (
 	"moegen/runtime/driver/conformance"
 )
 
-func TestMain(m *testing.M) { conformance.Main(m, Open) }
+func TestMain(m *testing.M) { conformance.Main(m, Open, Inspect) }
 
 func TestConformanceOnStub(t *testing.T) { conformance.Run(t, conformance.OnStub(t, Open)) }
 
@@ -21,6 +21,8 @@ func TestUnusableMachines(t *testing.T) { conformance.Machines(t) }
 func TestFaultOnStub(t *testing.T) { conformance.FaultOnStub(t) }
 
 func TestFaultOnGPU(t *testing.T) { conformance.FaultOnGPU(t, Open) }
+
+func TestInspect(t *testing.T) { conformance.Inspect(t) }
 
 func TestSensors(t *testing.T) { conformance.Sensors(t, Open) }
 

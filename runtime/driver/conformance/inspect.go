@@ -1,6 +1,8 @@
-package purego
+package conformance
 
 import (
+	"bytes"
+	"encoding/gob"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,16 +13,49 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"moegen/runtime/driver"
-	"moegen/runtime/driver/conformance"
 	"moegen/runtime/health"
 )
+
+// Inspector reads what a machine shows: Inspect of an implementation on NVIDIA's libraries.
+type Inspector func(driver.Opener, driver.Libraries) health.GPUs
+
+// programInspect makes the small program one that inspects a machine of these libraries, "CUDA NVML NCCL", and writes
+// what it finds.
+const programInspect = "PROGRAM_INSPECT"
+
+// inspection is what the small program does then; it returns its exit status.
+func inspection(open driver.Opener, inspect Inspector) int {
+	names := strings.Fields(os.Getenv(programInspect))
+	if err := gob.NewEncoder(os.Stdout).Encode(inspect(open, driver.Libraries{CUDA: names[0], NVML: names[1], NCCL: names[2]})); err != nil {
+		return 99
+	}
+	return 0
+}
+
+// inspect inspects the machine that a stub is, in a process of its own.
+func inspect(t *testing.T, machine string, from driver.Libraries) (found health.GPUs) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), programInspect+"="+from.CUDA+" "+from.NVML+" "+from.NCCL, stubMachine+"="+machine)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil || said.Len() > 0 {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	if err := gob.NewDecoder(bytes.NewReader(out)).Decode(&found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
 
 // management builds the library that poses as the management library, with what is wrong with the second GPU.
 func management(t *testing.T, wrong ...string) driver.Libraries {
 	t.Helper()
-	from := conformance.Stub(t)
+	from := Stub(t)
 	path := filepath.Join(t.TempDir(), "libmanagement.so")
-	cmd := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-o", path, "testdata/management.c"}, wrong...)...)
+	source := filepath.Join(stubFolder, "management", "management.c")
+	cmd := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-o", path, source}, wrong...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
@@ -37,9 +72,17 @@ func examine(g health.GPUs) health.Report {
 	return health.Examine(health.Machine{System: fit, GPUs: &g}, health.Need{Capability: 90})
 }
 
-// Everything that a healthy GPU shows arrives in its place.
-func TestInspectHealthy(t *testing.T) {
-	found := Inspect(Open, management(t))
+// Inspect tests what is read of a machine: everything that a healthy GPU shows arrives in its place, what is wrong is found
+// by the check that it belongs to, and what there is of a driver is read without the rest.
+func Inspect(t *testing.T) {
+	t.Run("healthy", healthy)
+	t.Run("unfit", unfit)
+	t.Run("lost", lostGPU)
+	t.Run("without", without)
+}
+
+func healthy(t *testing.T) {
+	found := inspect(t, "", management(t))
 	driver := health.Driver{Found: true, CUDA: 13000, Release: "580.00.stub", OldestCUDA: driver.MinCUDA, OldestRelease: driver.MinRelease, Management: true}
 	want := health.GPUs{Driver: driver, NCCL: "2.27.3", GPUs: []health.GPU{{Number: 0, Ordinal: 0, Name: "Stub GPU 0", Bus: "0000:1B:00.0", Peers: []int{1}}, {Number: 1, Ordinal: 1, Name: "Stub GPU 1", Bus: "0000:1C:00.0", Peers: []int{0}}}}
 	for i := range want.GPUs {
@@ -64,43 +107,30 @@ func TestInspectHealthy(t *testing.T) {
 	}
 }
 
-// old is a driver that serves an old version of CUDA.
-type old struct{ driver.Driver }
-
-func (old) Version() (int, string) { return 12020, "535.104.05" }
-
-// What is wrong with a machine is found by the check that it belongs to, and by no other.
-func TestInspectUnfit(t *testing.T) {
-	openOld := func(from driver.Libraries) (driver.Driver, error) {
-		d, err := Open(from)
-		return old{d}, err
-	}
-	refuse := func(driver.Libraries) (driver.Driver, error) {
-		return nil, &driver.Error{Kind: driver.NoDriver, Message: "the NVIDIA driver is not ready (cuInit: CUDA_ERROR_SYSTEM_NOT_READY): start nvidia-fabricmanager, or see its log"}
-	}
+func unfit(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		wrong  []string
-		open   driver.Opener
-		check  string
-		status health.Status
-		gpus   []int
-		found  string
-		advice string
+		name    string
+		wrong   []string
+		machine string
+		check   string
+		status  health.Status
+		gpus    []int
+		found   string
+		advice  string
 	}{
-		{"throttled by the hardware", []string{"-DTHROTTLE=0x48"}, Open, "throttling", health.Fail, []int{1}, "GPU 1: slowed down by the hardware (hw_slowdown, hw_thermal_slowdown; 41 °C, slowed down from 90)", "cooling"},
-		{"throttled by the driver", []string{"-DTHROTTLE=0x24"}, Open, "throttling", health.Warning, []int{1}, "because of heat (sw_thermal_slowdown;", "cooling"},
-		{"a low power limit", []string{"-DPOWER_LIMIT=400000"}, Open, "power", health.Warning, []int{1}, "GPU 1: limited to 400 W, by default 700", "nvidia-smi --power-limit=700"},
-		{"a low clock", []string{"-DCLOCK=1200"}, Open, "clocks", health.Warning, []int{1}, "set to 1200 MHz, by default 1980", "--reset-applications-clocks"},
-		{"ECC errors", []string{"-DECC_ERRORS=1"}, Open, "ECC", health.Fail, []int{1}, "2 uncorrected memory errors since the driver was loaded; GPU 1: 4 uncorrected memory errors in its life; GPU 1: 1 corrected", "reset it"},
-		{"leftover processes", []string{"-DPROCESSES=2"}, Open, "GPU memory", health.Warning, []int{1}, "700 MiB in use by process 4711 trainer, process 4712", "end it"},
-		{"a slot with too few lanes", []string{"-DWIDTH=8"}, Open, "PCIe", health.Warning, []int{1}, "8 of 16 PCIe lanes", "seat the card"},
-		{"NVLinks that are down", []string{"-DLINKS_DOWN=4"}, Open, "links", health.Warning, []int{1}, "14 of 18 NVLinks are up", "Xid 74"},
-		{"an old driver", nil, openOld, "driver", health.Fail, nil, "serves CUDA 12.2", "install driver release 550 or later"},
-		{"a driver that does not start", nil, refuse, "driver", health.Fail, nil, "not ready (cuInit: CUDA_ERROR_SYSTEM_NOT_READY)", "start nvidia-fabricmanager, or see its log"},
+		{"throttled by the hardware", []string{"-DTHROTTLE=0x48"}, "", "throttling", health.Fail, []int{1}, "GPU 1: slowed down by the hardware (hw_slowdown, hw_thermal_slowdown; 41 °C, slowed down from 90)", "cooling"},
+		{"throttled by the driver", []string{"-DTHROTTLE=0x24"}, "", "throttling", health.Warning, []int{1}, "because of heat (sw_thermal_slowdown;", "cooling"},
+		{"a low power limit", []string{"-DPOWER_LIMIT=400000"}, "", "power", health.Warning, []int{1}, "GPU 1: limited to 400 W, by default 700", "nvidia-smi --power-limit=700"},
+		{"a low clock", []string{"-DCLOCK=1200"}, "", "clocks", health.Warning, []int{1}, "set to 1200 MHz, by default 1980", "--reset-applications-clocks"},
+		{"ECC errors", []string{"-DECC_ERRORS=1"}, "", "ECC", health.Fail, []int{1}, "2 uncorrected memory errors since the driver was loaded; GPU 1: 4 uncorrected memory errors in its life; GPU 1: 1 corrected", "reset it"},
+		{"leftover processes", []string{"-DPROCESSES=2"}, "", "GPU memory", health.Warning, []int{1}, "700 MiB in use by process 4711 trainer, process 4712", "end it"},
+		{"a slot with too few lanes", []string{"-DWIDTH=8"}, "", "PCIe", health.Warning, []int{1}, "8 of 16 PCIe lanes", "seat the card"},
+		{"NVLinks that are down", []string{"-DLINKS_DOWN=4"}, "", "links", health.Warning, []int{1}, "14 of 18 NVLinks are up", "Xid 74"},
+		{"an old driver", nil, "version=12020", "driver", health.Fail, nil, "serves CUDA 12.2", "install driver release 550 or later"},
+		{"a driver that does not start", nil, "init=802", "driver", health.Fail, nil, "not ready (cuInit: CUDA_ERROR_SYSTEM_NOT_READY)", "start nvidia-fabricmanager, or see its log"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := examine(Inspect(test.open, management(t, test.wrong...)))
+			r := examine(inspect(t, test.machine, management(t, test.wrong...)))
 			if r.Status != test.status {
 				t.Errorf("the machine is %s, want %s", r.Status, test.status)
 			}
@@ -121,27 +151,18 @@ func TestInspectUnfit(t *testing.T) {
 }
 
 // A GPU that does not answer is one that programs do not see; the others are read.
-func TestInspectLost(t *testing.T) {
-	open := func(from driver.Libraries) (driver.Driver, error) {
-		d, err := Open(from)
-		return onlyFirst{d}, err
-	}
-	r := examine(Inspect(open, management(t, "-DLOST=1")))
+func lostGPU(t *testing.T) {
+	r := examine(inspect(t, "gpus=1", management(t, "-DLOST=1")))
 	if c := r.Checks[1]; c.Name != "GPUs" || c.Status != health.Fail || !slices.Equal(c.GPUs, []int{1}) || !strings.HasPrefix(c.Found, "1 × Stub GPU 0, compute capability 9.0, 1.00 GiB; GPU 1: does not answer") {
 		t.Errorf("%+v", c)
 	}
 }
 
-// onlyFirst is a driver that shows its first GPU alone.
-type onlyFirst struct{ driver.Driver }
-
-func (onlyFirst) Devices() int { return 1 }
-
 // Without management the driver's own view is left; without a driver nothing is.
-func TestInspectWithout(t *testing.T) {
-	from := conformance.Stub(t)
+func without(t *testing.T) {
+	from := Stub(t)
 	from.NVML, from.NCCL = "libnothing.so.1", "libnothing.so.1"
-	found := Inspect(Open, from)
+	found := inspect(t, "", from)
 	if len(found.GPUs) != 2 || found.GPUs[1].Number != 1 || found.GPUs[1].SMs != 132 || found.Driver.Management {
 		t.Errorf("without management: %+v", found)
 	}
@@ -152,7 +173,7 @@ func TestInspectWithout(t *testing.T) {
 	if c := r.Checks[2]; c.Name != "NCCL" || c.Status != health.Warning || !strings.Contains(c.Advice, "several nodes") {
 		t.Errorf("without NCCL: %+v", c)
 	}
-	none := Inspect(Open, driver.Libraries{CUDA: "libnothing.so.1", NVML: "libnothing.so.1", NCCL: "libnothing.so.1"})
+	none := inspect(t, "", driver.Libraries{CUDA: "libnothing.so.1", NVML: "libnothing.so.1", NCCL: "libnothing.so.1"})
 	if r := examine(none); r.Status != health.OK || r.Checks[0].Found != "none, and no NVIDIA driver" {
 		t.Errorf("without a driver: %+v", r.Checks)
 	}
