@@ -30,14 +30,15 @@ type Rank struct {
 
 // step is one thing that a part does: exactly one of launch, fill, load, tap, mark and wait is set.
 type step struct {
-	on        Stream
-	launch    *driver.Launch
-	dependent bool // the kernel may be started before the one in front of it has ended
-	fill      *area
-	load      *load
-	tap       *tap
-	mark      *driver.Event
-	wait      *driver.Event
+	on     Stream
+	launch *driver.Launch
+	kernel *Kernel // of the launch
+	grid   int     // blocks that it asks for
+	fill   *area
+	load   *load
+	tap    *tap
+	mark   *driver.Event
+	wait   *driver.Event
 }
 
 // area is a piece of the arena.
@@ -84,7 +85,7 @@ func (r *Rank) Launch(k *Kernel, grid int, args ...Arg) {
 		r.err = err
 		return
 	}
-	r.add(step{launch: l, dependent: k.Dependent})
+	r.add(step{launch: l, kernel: k, grid: grid})
 }
 
 func (r *Rank) launch(k *Kernel, grid int, args []Arg) (*driver.Launch, error) {
@@ -162,7 +163,7 @@ func (r *Rank) run(steps []step, between func(*step) error) error {
 func (r *Rank) give(to driver.Stream, s *step, behind bool) error {
 	switch {
 	case s.launch != nil:
-		s.launch.Overlap = s.dependent && behind
+		s.launch.Overlap = s.kernel.Dependent && behind
 		return to.Launch(s.launch)
 	case s.fill != nil:
 		return to.Fill(s.fill.at, 0, s.fill.bytes/4)

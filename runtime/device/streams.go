@@ -58,6 +58,9 @@ func (r *Rank) event(number int) *driver.Event {
 func (r *Rank) graph(steps []step) (driver.Graph, error) {
 	to := [streams]driver.Stream{Compute: r.stream, Communication: r.beside}
 	two := slices.ContainsFunc(steps, func(s step) bool { return s.on == Communication })
+	if two {
+		steps = r.share(steps)
+	}
 	return r.capture(func() error {
 		if two {
 			if err := r.join(r.beside, r.stream); err != nil {
