@@ -8,7 +8,7 @@ import (
 	"moegen/runtime/driver"
 )
 
-// timing is a graph of a part with events between its launches. Its kernels do not overlap.
+// timing is a graph of a part with events between its launches, all on one stream: no two kernels run at the same time.
 type timing struct {
 	graph    driver.Graph
 	events   []driver.Event
