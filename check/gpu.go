@@ -84,32 +84,23 @@ func (r *gpuRun) prepare(item Item, text string, o Options) {
 	r.Failure = r.assemble(r.ranks[0].text, o.Assembler)
 }
 
-// execute runs the case once on the GPU, all its ranks at the same time, each in a stream of its own: launched in turn, so that none
-// waits for one whose turn is behind a full queue.
+// execute runs the case once on the GPU, all its ranks at the same time.
 func (r *gpuRun) execute(device driver.Device) (*Failure, error) {
-	var runs []*loaded
-	defer func() {
-		for _, run := range runs {
-			run.free()
-		}
-	}()
-	for _, p := range r.ranks {
-		run, failure, err := p.load(device, 1)
-		runs = append(runs, run)
-		if failure != nil || err != nil {
-			return failure, err
-		}
+	f, failure, err := loadFleet([]driver.Device{device}, r.ranks)
+	defer f.free()
+	if failure != nil || err != nil {
+		return failure, err
 	}
-	if err := r.run(device, runs); err != nil {
+	if err := f.run(); err != nil {
 		return refusal(err)
 	}
 	r.Sum, r.Worst = "", nil // of the simulator
 	for rank, p := range r.ranks {
-		after, failure, err := runs[rank].read(0)
+		after, failure, err := f[rank].read(0)
 		if failure != nil || err != nil {
 			return failure, err
 		}
-		if failure := r.judge(p, runs[rank].before, after); failure != nil {
+		if failure := r.judge(p, f[rank].before, after); failure != nil {
 			return failure, nil
 		}
 		if r.simulated != nil {
@@ -119,35 +110,6 @@ func (r *gpuRun) execute(device driver.Device) (*Failure, error) {
 		}
 	}
 	return nil, nil
-}
-
-// run launches what the ranks have to, and waits for it.
-func (r *gpuRun) run(device driver.Device, runs []*loaded) error {
-	var bases []uint64
-	for _, run := range runs {
-		bases = append(bases, uint64(run.arenas[0])+guard)
-	}
-	for _, run := range runs {
-		if len(runs) == 1 {
-			break
-		}
-		if err := device.Write(run.at(0, gpu.World), addresses(bases)); err != nil {
-			return err
-		}
-	}
-	for i := range runs[0].launches[0] {
-		for _, run := range runs {
-			if err := run.stream.Launch(&run.launches[0][i]); err != nil {
-				return err
-			}
-		}
-	}
-	for _, run := range runs {
-		if err := run.stream.Sync(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // refusal tells what is wrong with a kernel from a GPU that has failed.

@@ -49,6 +49,7 @@ not usable; 3 this needs a GPU, and there is none that can be used; 4 doctor fin
 		{"look", modelsCommand()},
 		{"look", planCommand()},
 		{"kernels", benchKernelsCommand()},
+		{"kernels", benchRanksCommand()},
 		{"kernels", simCommand()},
 		{"kernels", verifyCommand()},
 	} {

@@ -114,67 +114,75 @@ func relay(from, to string) Step {
 // replicaNumbers are what a rank holds.
 func replicaNumbers(rank int) func(i int) float64 { return normal(uint64(200+rank), 1) }
 
-var reduceScatterFamily = Family{Name: "reduce_scatter", Cases: func() []Case {
-	return replicaCases(func(t team, d ReplicasDesc, steps []Step, rank int) Case {
+// replicaSize is an array that replicas hold.
+type replicaSize struct {
+	team
+	of      ir.Replicas
+	n       int
+	sampled bool // the case is for a GPU
+}
+
+// replicaSizes are those of the cases.
+func replicaSizes(of func(c replicaSize) Case) (cases []Case) {
+	for _, c := range []replicaSize{
+		{team{2, 1, false}, ir.Replicas{Parts: 2, Stride: 1}, 5000, false}, {team{4, 2, false}, ir.Replicas{Parts: 2, Stride: 2}, 2051, false},
+		{team{8, 1, false}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false}, {team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false},
+		{team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 1 << 28, true}, {team{2, 1, true}, ir.Replicas{Parts: 2, Stride: 1}, 1 << 28, true},
+	} {
+		cases = append(cases, of(c))
+	}
+	return cases
+}
+
+var reduceScatterFamily = Family{Name: "reduce_scatter", Cases: func() []Case { return replicaSizes(reduceScatterCase) }}
+
+func reduceScatterCase(c replicaSize) Case {
+	d := ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
+	return c.caseOf("reduce_scatter", EmitReduceScatter, ReduceScatterFloor(d), func(rank int) Output {
 		first, end := d.Of.Own(d.Of.Number(rank), d.Elements)
-		return Case{Emit: emitting(steps), Launches: launches(steps), Floor: ReduceScatterFloor(d), Outputs: []Output{{
-			Buffer: "x", Rel: bf16Rel, Acc: 8 * 0x1p-24, Open: true, Why: "one rounding to bf16; a chain of at most seven sums in float32",
+		return Output{Buffer: "x", Rel: bf16Rel, Acc: 8 * 0x1p-24, Open: true, Why: "one rounding to bf16; a chain of at most seven sums in float32",
 			Want: func(i int) (sum, magnitude float64, ok bool) {
 				if i < first || i >= end {
 					return 0, 0, false
 				}
 				for j := range d.Of.Parts {
 					peer := d.Of.Rank(rank, j)
-					if t.alone {
+					if c.alone {
 						peer = rank
 					}
 					x := replicaNumbers(peer)(i)
 					sum, magnitude = sum+x, magnitude+math.Abs(x)
 				}
 				return sum, magnitude, true
-			}}}}
-	}, "reduce_scatter", EmitReduceScatter)
-}}
+			}}
+	})
+}
 
-var allGatherFamily = Family{Name: "all_gather", Cases: func() []Case {
-	return replicaCases(func(t team, d ReplicasDesc, steps []Step, rank int) Case {
-		share := ir.Share(d.Elements, d.Of.Parts)
-		return Case{Emit: emitting(steps), Launches: launches(steps), Floor: AllGatherFloor(d), Outputs: []Output{{
-			Buffer: "x", Why: "nothing is rounded",
-			Want: func(i int) (float64, float64, bool) {
-				if t.alone {
-					return replicaNumbers(rank)(i), 0, true
-				}
-				return replicaNumbers(d.Of.Rank(rank, i/share))(i), 0, true
-			}}}}
-	}, "all_gather", EmitAllGather)
-}}
+var allGatherFamily = Family{Name: "all_gather", Cases: func() []Case { return replicaSizes(allGatherCase) }}
 
-// replicaCases are cases of a kernel on an array that replicas hold.
-func replicaCases(of func(t team, d ReplicasDesc, steps []Step, rank int) Case, kernel string, emit func(*ptx.Module, ReplicasDesc)) (cases []Case) {
-	for _, c := range []struct {
-		team
-		of ir.Replicas
-		n  int
-	}{
-		{team{2, 1, false}, ir.Replicas{Parts: 2, Stride: 1}, 5000}, {team{4, 2, false}, ir.Replicas{Parts: 2, Stride: 2}, 2051},
-		{team{8, 1, false}, ir.Replicas{Parts: 8, Stride: 1}, 9000}, {team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 9000},
-		{team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 1 << 28}, {team{2, 1, true}, ir.Replicas{Parts: 2, Stride: 1}, 1 << 28},
-	} {
-		d := ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
-		big := c.n > 1<<20
-		steps := []Step{d.step(kernel, "x", emit, Floor{})}
-		if !big {
-			steps = exchange(steps...)
-		}
-		cases = append(cases, c.gather(func(rank int) Case {
-			one := of(c.team, d, steps, rank)
-			one.Name, one.Large = fmt.Sprintf("%s_%d_%s", d.name(kernel), c.n, c.team), big
-			one.Buffers = []Buffer{c.world(rank), {"x", ptx.BF16, c.n, replicaNumbers(rank)}}
-			return one
-		}))
+func allGatherCase(c replicaSize) Case {
+	share := ir.Share(c.n, c.of.Parts)
+	return c.caseOf("all_gather", EmitAllGather, AllGatherFloor(ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}), func(rank int) Output {
+		return Output{Buffer: "x", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
+			if c.alone {
+				return replicaNumbers(rank)(i), 0, true
+			}
+			return replicaNumbers(c.of.Rank(rank, i/share))(i), 0, true
+		}}
+	})
+}
+
+// caseOf is the case of a kernel. Alone, and for a GPU, there are no barriers.
+func (c replicaSize) caseOf(kernel string, emit func(*ptx.Module, ReplicasDesc), floor Floor, out func(rank int) Output) Case {
+	d := ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
+	steps := []Step{d.step(kernel, "x", emit, Floor{})}
+	if !c.sampled || !c.alone {
+		steps = exchange(steps...)
 	}
-	return cases
+	return c.gather(func(rank int) Case {
+		return Case{Name: fmt.Sprintf("%s_%d_%s", d.name(kernel), c.n, c.team), Large: c.sampled, Emit: emitting(steps), Launches: launches(steps),
+			Buffers: []Buffer{c.world(rank), {"x", ptx.BF16, c.n, replicaNumbers(rank)}}, Outputs: []Output{out(rank)}, Floor: floor}
+	})
 }
 
 var allReduceFamily = Family{Name: "all_reduce", Cases: func() (cases []Case) {
@@ -209,6 +217,8 @@ type journey struct {
 	team
 	name                  string
 	tokens, topK, experts int
+	cols                  int     // of a row
+	sampled               bool    // the case is for a GPU
 	idx                   [][]int // of each rank: choices
 	source, position      [][]int
 	local                 [][]int
@@ -223,17 +233,19 @@ func journeys() []*journey {
 			return int((first + uint64(choice)*(1+2*(first>>40%7))) % uint64(experts))
 		}
 	}
+	large := newJourney(team{8, 8, true}, "qwen3_30b", 4096, 8, 128, spread(4, 128))
+	large.cols, large.sampled = 2048, true
 	return []*journey{
 		newJourney(team{4, 4, false}, "spread", 37, 4, 16, spread(1, 16)),
 		newJourney(team{4, 2, false}, "one", 11, 1, 6, func(int, int, int) int { return 4 }),
 		newJourney(team{8, 8, false}, "spread", 9, 2, 8, spread(2, 8)),
 		newJourney(team{8, 8, true}, "spread", 70, 4, 16, spread(3, 16)),
-		newJourney(team{8, 8, true}, "qwen3_30b", 4096, 8, 128, spread(4, 128)),
+		large,
 	}
 }
 
 func newJourney(t team, name string, tokens, topK, experts int, choose func(rank, token, choice int) int) *journey {
-	j := &journey{team: t, name: name, tokens: tokens, topK: topK, experts: experts}
+	j := &journey{team: t, name: name, tokens: tokens, topK: topK, experts: experts, cols: 8 * 35}
 	for rank := range t.ranks {
 		var idx []int
 		for i := range tokens * topK {
@@ -285,8 +297,6 @@ func (j *journey) from(rank, number int) int {
 	return rank - rank%j.of + number
 }
 
-func (j *journey) large() bool { return j.tokens > 1000 }
-
 // numbersThen is a list, and behind it what nobody may use.
 func numbersThen(list []int, rest float64) func(i int) float64 {
 	return func(i int) float64 {
@@ -297,107 +307,151 @@ func numbersThen(list []int, rest float64) func(i int) float64 {
 	}
 }
 
-// cases are one for each journey, of steps that a rank takes.
+// gatherCase is the case of a journey, of steps that every rank takes. Alone, and for a GPU, there are no barriers.
 func (j *journey) gatherCase(name string, steps []Step, floor func(rank int) Floor, of func(rank int) ([]Buffer, []Output)) Case {
-	if !j.large() {
+	if !j.sampled || !j.alone {
 		steps = exchange(steps...)
 	}
 	return j.gather(func(rank int) Case {
 		buffers, outputs := of(rank)
-		return Case{Name: fmt.Sprintf("%s_%s_%s", name, j.name, j.team), Emit: emitting(steps), Launches: launches(steps), Large: j.large(),
+		return Case{Name: fmt.Sprintf("%s_%s_%s", name, j.name, j.team), Emit: emitting(steps), Launches: launches(steps), Large: j.sampled,
 			Buffers: append([]Buffer{j.world(rank)}, buffers...), Outputs: outputs, Floor: floor(rank)}
 	})
 }
 
 var dispatchPlanFamily = Family{Name: "dispatch_plan", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
-		d := PlanDesc{Tokens: j.tokens, TopK: j.topK, Experts: j.experts, Ranks: j.of}
-		most := j.of * j.tokens
-		exactly := func(buffer string, list []int, rest int) Output {
-			return Output{Buffer: buffer, Why: "numbers", Open: true, Want: func(i int) (float64, float64, bool) {
-				return numbersThen(list, float64(rest))(i), 0, i < len(list) || rest < 0
-			}}
-		}
-		cases = append(cases, j.gatherCase(d.name("plan"), d.steps("idx", "received", "source", "position", "local", "counts"),
-			func(rank int) Floor { return PlanFloor(d, len(j.source[rank])) },
-			func(rank int) ([]Buffer, []Output) {
-				return []Buffer{{"idx", ptx.S32, j.tokens * j.topK, numbers(j.idx[rank])}, {"received", ptx.S32, 1, nil}, {"source", ptx.S32, most, nil},
-						{"position", ptx.S32, j.tokens * j.of, nil}, {"local", ptx.S32, most * j.topK, nil}, {"counts", ptx.S32, d.units() * d.Ranks, nil}},
-					[]Output{exactly("received", []int{len(j.source[rank])}, 0), exactly("source", j.source[rank], 0),
-						exactly("position", j.position[rank], 0), exactly("local", j.local[rank], -1)}
-			}))
+		cases = append(cases, planCase(j))
 	}
 	return cases
 }}
+
+func planCase(j *journey) Case {
+	d := PlanDesc{Tokens: j.tokens, TopK: j.topK, Experts: j.experts, Ranks: j.of}
+	most := j.of * j.tokens
+	exactly := func(buffer string, list []int, rest int) Output {
+		return Output{Buffer: buffer, Why: "numbers", Open: true, Want: func(i int) (float64, float64, bool) {
+			return numbersThen(list, float64(rest))(i), 0, i < len(list) || rest < 0
+		}}
+	}
+	return j.gatherCase(d.name("plan"), d.steps("idx", "received", "source", "position", "local", "counts"),
+		func(rank int) Floor { return PlanFloor(d, len(j.source[rank])) },
+		func(rank int) ([]Buffer, []Output) {
+			return []Buffer{{"idx", ptx.S32, j.tokens * j.topK, numbers(j.idx[rank])}, {"received", ptx.S32, 1, nil}, {"source", ptx.S32, most, nil},
+					{"position", ptx.S32, j.tokens * j.of, nil}, {"local", ptx.S32, most * j.topK, nil}, {"counts", ptx.S32, d.units() * d.Ranks, nil}},
+				[]Output{exactly("received", []int{len(j.source[rank])}, 0), exactly("source", j.source[rank], 0),
+					exactly("position", j.position[rank], 0), exactly("local", j.local[rank], -1)}
+		})
+}
 
 // tokenRows are a rank's rows.
 func tokenRows(rank int) func(i int) float64 { return normal(uint64(300+rank), 1) }
 
-// journeyCols is the width of rows.
-func (j *journey) cols() int {
-	if j.large() {
-		return 2048
-	}
-	return 8 * 35
-}
-
 var dispatchFamily = Family{Name: "dispatch", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
-		cols := j.cols()
-		d := DispatchDesc{Elem: ptx.BF16, Cols: cols, Tokens: j.tokens, Ranks: j.of}
-		cases = append(cases, j.gatherCase(d.Name(), []Step{d.step("x", "source", "received", "y")},
-			func(rank int) Floor { return DispatchFloor(d, len(j.source[rank])) },
-			func(rank int) ([]Buffer, []Output) {
-				source := j.source[rank]
-				return []Buffer{{"x", ptx.BF16, j.tokens * cols, tokenRows(rank)}, {"source", ptx.S32, j.of * j.tokens, numbersThen(source, 1<<30)},
-						{"received", ptx.S32, 1, numbers([]int{len(source)})}, {"y", ptx.BF16, j.of * j.tokens * cols, nil}},
-					[]Output{{Buffer: "y", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
-						if i/cols >= len(source) {
-							return 0, 0, false
-						}
-						from := source[i/cols]
-						return tokenRows(j.from(rank, from/j.tokens))(from%j.tokens*cols + i%cols), 0, true
-					}}}
-			}))
+		cases = append(cases, dispatchCase(j))
 	}
 	return cases
 }}
+
+func dispatchCase(j *journey) Case {
+	cols := j.cols
+	d := DispatchDesc{Elem: ptx.BF16, Cols: cols, Tokens: j.tokens, Ranks: j.of}
+	return j.gatherCase(d.Name(), []Step{d.step("x", "source", "received", "y")},
+		func(rank int) Floor { return DispatchFloor(d, len(j.source[rank])) },
+		func(rank int) ([]Buffer, []Output) {
+			source := j.source[rank]
+			return []Buffer{{"x", ptx.BF16, j.tokens * cols, tokenRows(rank)}, {"source", ptx.S32, j.of * j.tokens, numbersThen(source, 1<<30)},
+					{"received", ptx.S32, 1, numbers([]int{len(source)})}, {"y", ptx.BF16, j.of * j.tokens * cols, nil}},
+				[]Output{{Buffer: "y", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
+					if i/cols >= len(source) {
+						return 0, 0, false
+					}
+					from := source[i/cols]
+					return tokenRows(j.from(rank, from/j.tokens))(from%j.tokens*cols + i%cols), 0, true
+				}}}
+		})
+}
 
 var combineFamily = Family{Name: "combine", Cases: func() (cases []Case) {
 	for i, j := range journeys() {
-		cols := j.cols()
-		d := CombineDesc{Elem: ptx.BF16, Cols: cols, Ranks: j.of, Residual: i%2 == 0}
-		residual, name := normal(400, 1), ""
-		if d.Residual {
-			name = "residual"
-		}
-		cases = append(cases, j.gatherCase(d.Name(), []Step{d.step(j.tokens, "x", "position", name, "y")},
-			func(rank int) Floor { return CombineFloor(d, j.tokens, len(j.source[rank])) },
-			func(rank int) ([]Buffer, []Output) {
-				position := j.position[rank]
-				received := func(i int) float64 {
-					if i/cols < len(j.source[rank]) {
-						return tokenRows(rank)(i)
-					}
-					return math.NaN()
-				}
-				return []Buffer{{"x", ptx.BF16, j.of * j.tokens * cols, received}, {"position", ptx.S32, len(position), numbers(position)},
-						{"residual", ptx.BF16, j.tokens * cols, residual}, {"y", ptx.BF16, j.tokens * cols, nil}},
-					[]Output{{Buffer: "y", Rel: bf16Rel, Acc: 1, Why: "roundings of the sum to bf16, and of that with the residual; a chain of at most seven sums in float32",
-						Want: func(i int) (sum, magnitude float64, ok bool) {
-							for number, at := range position[i/cols*j.of:][:j.of] {
-								if at >= 0 {
-									x := tokenRows(j.from(rank, number))(at*cols + i%cols)
-									sum, magnitude = sum+x, magnitude+8*0x1p-24*math.Abs(x)
-								}
-							}
-							if d.Residual {
-								magnitude += bf16Rel * math.Abs(sum)
-								sum += residual(i)
-							}
-							return sum, magnitude, true
-						}}}
-			}))
+		cases = append(cases, combineCase(j, i%2 == 0))
 	}
 	return cases
 }}
+
+func combineCase(j *journey, added bool) Case {
+	cols := j.cols
+	d := CombineDesc{Elem: ptx.BF16, Cols: cols, Ranks: j.of, Residual: added}
+	residual, name := normal(400, 1), ""
+	if d.Residual {
+		name = "residual"
+	}
+	return j.gatherCase(d.Name(), []Step{d.step(j.tokens, "x", "position", name, "y")},
+		func(rank int) Floor { return CombineFloor(d, j.tokens, len(j.source[rank])) },
+		func(rank int) ([]Buffer, []Output) {
+			position := j.position[rank]
+			received := func(i int) float64 {
+				if i/cols < len(j.source[rank]) {
+					return tokenRows(rank)(i)
+				}
+				return math.NaN()
+			}
+			return []Buffer{{"x", ptx.BF16, j.of * j.tokens * cols, received}, {"position", ptx.S32, len(position), numbers(position)},
+					{"residual", ptx.BF16, j.tokens * cols, residual}, {"y", ptx.BF16, j.tokens * cols, nil}},
+				[]Output{{Buffer: "y", Rel: bf16Rel, Acc: 1, Why: "roundings of the sum to bf16, and of that with the residual; a chain of at most seven sums in float32",
+					Want: func(i int) (sum, magnitude float64, ok bool) {
+						for number, at := range position[i/cols*j.of:][:j.of] {
+							if at >= 0 {
+								x := tokenRows(j.from(rank, number))(at*cols + i%cols)
+								sum, magnitude = sum+x, magnitude+8*0x1p-24*math.Abs(x)
+							}
+						}
+						if d.Residual {
+							magnitude += bf16Rel * math.Abs(sum)
+							sum += residual(i)
+						}
+						return sum, magnitude, true
+					}}}
+		})
+}
+
+// ExchangeCases are what so many ranks exchange in a layer of Qwen3-30B-A3B, with so many tokens each, for three routers: balanced, each
+// token to experts of as many ranks as it has; uniform, by chance; one, all to the experts of rank 0. Small numbers of tokens show what
+// an exchange takes at least.
+func ExchangeCases(ranks, tokens int) (families []Family) {
+	const hidden, topK, experts = 2048, 8, 128
+	t := team{ranks, ranks, false}
+	routers := []struct {
+		name   string
+		choose func(rank, token, choice int) int
+	}{
+		{"balanced", func(rank, token, choice int) int { return (rank*tokens + token + choice*experts/topK) % experts }},
+		{"uniform", func(rank, token, choice int) int {
+			first := mix(uint64(rank*1000003 + token))
+			return int((first + uint64(choice)*(1+2*(first>>40%61))) % experts)
+		}},
+		{"one", func(rank, token, choice int) int { return choice }},
+	}
+	for _, kind := range []struct {
+		name string
+		of   func(j *journey) Case
+	}{{"dispatch_plan", planCase}, {"dispatch", dispatchCase}, {"combine", func(j *journey) Case { return combineCase(j, true) }}} {
+		families = append(families, Family{Name: kind.name, Cases: func() (cases []Case) {
+			for _, router := range routers {
+				j := newJourney(t, fmt.Sprintf("%s%d", router.name, tokens), tokens, topK, experts, router.choose)
+				j.cols, j.sampled = hidden, true
+				cases = append(cases, kind.of(j))
+			}
+			return cases
+		}})
+	}
+	return families
+}
+
+// SharedCases are the sum over replicas of so many numbers, and what follows it.
+func SharedCases(ranks, elements int) []Family {
+	c := replicaSize{team{ranks, 1, false}, ir.Replicas{Parts: ranks, Stride: 1}, elements, true}
+	return []Family{{Name: "reduce_scatter", Cases: func() []Case { return []Case{reduceScatterCase(c)} }},
+		{Name: "all_gather", Cases: func() []Case { return []Case{allGatherCase(c)} }}}
+}
