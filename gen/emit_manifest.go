@@ -20,7 +20,7 @@ type Manifest struct {
 	Version          string  `json:"moegen_version"`
 	GoVersion        string  `json:"go_version"`
 	PTXAS            string  `json:"ptxas,omitempty"`
-	Driver           string  `json:"driver,omitempty"`
+	Binding          string  `json:"driver_binding,omitempty"`
 	Target           string  `json:"target"`
 	DType            string  `json:"dtype"`
 	Optimizer        string  `json:"optimizer"`
@@ -82,8 +82,8 @@ func Drivers() []string { return []string{"purego", "cgo"} }
 func (p *Planned) Emit(b Build) (Files, error) {
 	m := p.Manifest(b.Version, b.GoVersion)
 	if p.Plan.Target == "h100" {
-		if m.Driver = b.Driver; m.Driver == "" {
-			m.Driver = Drivers()[0]
+		if m.Binding = b.Driver; m.Binding == "" {
+			m.Binding = Drivers()[0]
 		}
 	}
 	return emit(p.Plan, m, b.Assemble)
@@ -125,7 +125,7 @@ func (e *emitter) target() *jen.Statement {
 			field("Eval", jen.Id("eval")), field("Head", jen.Id("head")))
 	}
 	if e.plan.Target == "h100" {
-		way := driverPath + "/" + e.manifest.Driver
+		way := driverPath + "/" + e.manifest.Binding
 		return jen.Qual(devicePath, "H100").Call(
 			jen.Qual(devicePath, "Access").Values(field("Open", jen.Qual(way, "Open")), field("Inspect", jen.Qual(way, "Inspect"))),
 			jen.Qual(devicePath, "Code").Values(field("PTX", jen.Id("kernels")), field("Cubin", jen.Id("assembled"))), parts(devicePath))

@@ -65,8 +65,8 @@ const own = "moegen"
 // standing returns the files of a module that do not depend on its plan: the runtime and its third parties,
 // go.mod and the README.
 func standing(m Manifest) (Files, error) {
-	s := &sources{driver: m.Driver, seen: map[string]bool{}}
-	roots := map[string][]string{"cpu": {"train"}, "h100": {"device", "driver/" + m.Driver}}
+	s := &sources{driver: m.Binding, seen: map[string]bool{}}
+	roots := map[string][]string{"cpu": {"train"}, "h100": {"device", "driver/" + m.Binding}}
 	for _, root := range roots[m.Target] {
 		if err := s.add(own + "/runtime/" + root); err != nil {
 			return nil, err
@@ -81,7 +81,7 @@ func standing(m Manifest) (Files, error) {
 		files = append(files, cgoFiles()...)
 	}
 	blanks := map[string]any{
-		"Module": module, "Manifest": m, "Requires": requires, "Build": buildCommand(m.Driver),
+		"Module": module, "Manifest": m, "Requires": requires, "Build": buildCommand(m.Binding),
 	}
 	for _, name := range []string{"go.mod", "README.md"} {
 		var text bytes.Buffer

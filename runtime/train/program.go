@@ -49,11 +49,11 @@ type Manifest struct {
 	Config           string  `json:"config"`       // the config.json the program was built from, verbatim
 	Version          string  `json:"moegen_version"`
 	GoVersion        string  `json:"go_version"`
-	PTXAS            string  `json:"ptxas,omitempty"`  // release of the assembler of the kernels; "": they are there as text alone
-	Driver           string  `json:"driver,omitempty"` // how it reaches GPUs: purego or cgo; "" for none
-	Target           string  `json:"target"`           // cpu
-	DType            string  `json:"dtype"`            // f32
-	Optimizer        string  `json:"optimizer"`        // what AdamW keeps of a weight: bf16, split or f32
+	PTXAS            string  `json:"ptxas,omitempty"`          // release of the assembler of the kernels; "": they are there as text alone
+	Binding          string  `json:"driver_binding,omitempty"` // how it reaches GPUs: purego or cgo; "" for none
+	Target           string  `json:"target"`                   // cpu
+	DType            string  `json:"dtype"`                    // f32
+	Optimizer        string  `json:"optimizer"`                // what AdamW keeps of a weight: bf16, split or f32
 	Seq              int     `json:"seq"`
 	MicroBatch       int     `json:"micro_batch"` // rows a rank
 	Ranks            int     `json:"gpus"`        // ranks, whatever they run on
