@@ -12,6 +12,9 @@ func fuse(s *step) error {
 	if kernels.Computes(s.req.Target, "grouped_linear_unpermute") {
 		rules = append(rules, fuseExpertSum)
 	}
+	if kernels.Computes(s.req.Target, "grouped_linear_swiglu") {
+		rules = append(rules, fuseSwiGLU, fuseSwiGLUGrad)
+	}
 	for _, rule := range append(rules, fuseCrossEntropy, fuseResidual, fuseAccumulate) {
 		s.rewrite(func(g *ir.Graph) *ir.Graph { return ir.WithoutDead(rule(g)) })
 	}
@@ -202,6 +205,53 @@ func fuseExpertSum(g *ir.Graph) *ir.Graph {
 		case is(rows, "grouped_linear_dgrad") && w == nil:
 			r.Emit(n, op("grouped_linear_dgrad_unpermute"), nil,
 				r.GetAll([]*ir.Value{rows.In[0], rows.In[1], offsets, slots, residual, count})...)
+		default:
+			r.Copy(n)
+		}
+	})
+}
+
+// fuseSwiGLU: experts' up projections compute the activation as well. The product itself is written only where somebody else
+// reads it: backward, unless it computes it again.
+func fuseSwiGLU(g *ir.Graph) *ir.Graph {
+	uses := readersOf(g)
+	return ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
+		if is(n, "swiglu") && r.Has(n.Out[0]) {
+			return
+		}
+		if !is(n, "grouped_linear") {
+			r.Copy(n)
+			return
+		}
+		gu := n.Out[0]
+		act := uses.find(gu, "swiglu", 0)
+		switch in := r.GetAll(n.In); {
+		case act == nil || act.Section != n.Section:
+			r.Copy(n)
+		case len(uses[gu]) == 1:
+			r.Set(act.Out[0], r.Op(op("grouped_linear_swiglu"), act.Out[0].Name, n.Attrs, in...)[0])
+		default:
+			out := r.Op(op("grouped_linear_swiglu_keep"), gu.Name, n.Attrs, in...)
+			r.Set(gu, out[0])
+			r.Set(act.Out[0], out[1])
+		}
+	})
+}
+
+// fuseSwiGLUGrad: what fuseExpertBackward left of the input gradient of the down projection goes on through SwiGLU at once.
+func fuseSwiGLUGrad(g *ir.Graph) *ir.Graph {
+	uses := readersOf(g)
+	fused := func(da *ir.Value) bool {
+		act := uses.only(da, "swiglu_unpermute_grad")
+		return act != nil && act.In[1] == da && da.Def.In[3] == act.In[4] && producedBy(act.In[4], "route") != nil
+	}
+	return ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
+		switch {
+		case is(n, "grouped_linear_dgrad") && fused(n.Out[0]):
+		case is(n, "swiglu_unpermute_grad") && producedBy(n.In[1], "grouped_linear_dgrad") != nil && fused(n.In[1]):
+			down, slots := n.In[1].Def, n.In[4].Def.Out[2]
+			r.Emit(n, op("grouped_linear_dgrad_swiglu"), n.Attrs,
+				r.GetAll([]*ir.Value{down.In[0], down.In[1], n.In[0], n.In[2], n.In[3], n.In[4], slots})...)
 		default:
 			r.Copy(n)
 		}
