@@ -79,7 +79,7 @@ func stubDriver(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	management := []string{"../../runtime/driver/purego/testdata/management.c"}
+	management := []string{"../../runtime/driver/conformance/management/management.c"}
 	folder := t.TempDir()
 	for name, sources := range map[string][]string{"libcuda.so.1": driver, "libnvidia-ml.so.1": management, "libnccl.so.2": management} {
 		cmd := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-fvisibility=hidden", "-o", filepath.Join(folder, name)}, sources...)...)

@@ -24,6 +24,8 @@ func TestFaultOnGPU(t *testing.T) { conformance.FaultOnGPU(t, Open) }
 
 func TestInspect(t *testing.T) { conformance.Inspect(t) }
 
+func TestBandwidths(t *testing.T) { conformance.Bandwidths(t, Open) }
+
 func TestSensors(t *testing.T) { conformance.Sensors(t, Open) }
 
 // The part of a call's cost that is ours.

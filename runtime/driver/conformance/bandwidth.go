@@ -1,11 +1,10 @@
-package purego
+package conformance
 
 import (
 	"runtime"
 	"testing"
 
 	"moegen/runtime/driver"
-	"moegen/runtime/driver/conformance"
 )
 
 // free opens a GPU, and returns what is free of its memory.
@@ -25,13 +24,14 @@ func free(t *testing.T, d driver.Driver, gpu int) int64 {
 	return n
 }
 
-// Every pair of GPUs is measured, and nothing is left on them.
-func TestBandwidths(t *testing.T) {
-	d, err := Open(conformance.Stub(t))
+// Bandwidths checks that driver.Bandwidths measures every pair of GPUs, and leaves nothing on them, also where one of them
+// cannot be opened.
+func Bandwidths(t *testing.T, open driver.Opener) {
+	d, err := open(Stub(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := free(t, d, 1)
+	before := free(t, d, 0)
 	rates, err := driver.Bandwidths(d)
 	if err != nil || len(rates) != d.Devices() {
 		t.Fatalf("%v, %v", rates, err)
@@ -47,32 +47,23 @@ func TestBandwidths(t *testing.T) {
 			}
 		}
 	}
-	if after := free(t, d, 1); after != before {
-		t.Errorf("%d bytes free, and %d before", after, before)
-	}
-}
-
-// second is a driver whose second GPU has failed.
-type second struct{ driver.Driver }
-
-func (s second) Open(gpu int) (driver.Device, error) {
-	if gpu == 1 {
-		return nil, &driver.Error{Kind: driver.Lost, Message: "GPU 1 has failed"}
-	}
-	return s.Driver.Open(gpu)
-}
-
-// A GPU that cannot be opened is an error, and the others are given back.
-func TestBandwidthsOfALostGPU(t *testing.T) {
-	d, err := Open(conformance.Stub(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := free(t, d, 0)
-	if rates, err := driver.Bandwidths(second{d}); err == nil || err.Error() != "GPU 1 has failed" || rates != nil {
-		t.Errorf("%v, %v", rates, err)
-	}
 	if after := free(t, d, 0); after != before {
 		t.Errorf("%d bytes free, and %d before", after, before)
 	}
+	if rates, err := driver.Bandwidths(failed{d}); err == nil || err.Error() != "GPU 1 has failed" || rates != nil {
+		t.Errorf("%v, %v", rates, err)
+	}
+	if after := free(t, d, 0); after != before {
+		t.Errorf("after an error %d bytes free, and %d before", after, before)
+	}
+}
+
+// failed is a driver whose second GPU has failed.
+type failed struct{ driver.Driver }
+
+func (f failed) Open(gpu int) (driver.Device, error) {
+	if gpu == 1 {
+		return nil, &driver.Error{Kind: driver.Lost, Message: "GPU 1 has failed"}
+	}
+	return f.Driver.Open(gpu)
 }
