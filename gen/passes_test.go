@@ -320,7 +320,7 @@ func TestArenaKeepsBits(t *testing.T) {
 			}
 			want := train(t, s, ir.Stored)
 			got := world(t, s)
-			runPlan(s.plan, got)
+			runPlan(s.plan, got, inOrder)
 			for _, name := range written(s) {
 				for r := range got {
 					if !sameBits(got[r][name].Data, want[r][name].Data) {
@@ -341,8 +341,17 @@ func sameBits(a, b []float64) bool {
 	return true
 }
 
-// runPlan runs setup, micro_batch, update and eval over arenas of bytes and leaves what they wrote in envs.
-func runPlan(p *ir.Plan, envs []ir.Env) {
+// inOrder is the order of a program as a list.
+func inOrder(prog *ir.Program) (order []int) {
+	for i := range prog.Launches {
+		order = append(order, i)
+	}
+	return order
+}
+
+// runPlan runs setup, micro_batch, update and eval over arenas of bytes, their launches in an order, and leaves what they wrote in
+// envs.
+func runPlan(p *ir.Plan, envs []ir.Env, order func(*ir.Program) []int) {
 	arenas := make([][]byte, len(envs))
 	for r, env := range envs {
 		arenas[r] = make([]byte, p.Bytes)
@@ -356,7 +365,9 @@ func runPlan(p *ir.Plan, envs []ir.Env) {
 		if prog.Name == "head" {
 			continue
 		}
-		for i, l := range prog.Launches {
+		left := reads(prog)
+		for _, i := range order(prog) {
+			l := prog.Launches[i]
 			in, out := make([][]*ir.Tensor, len(envs)), make([][]*ir.Tensor, len(envs))
 			for r := range envs {
 				for _, b := range l.In {
@@ -379,9 +390,12 @@ func runPlan(p *ir.Plan, envs []ir.Env) {
 					l.Op.Eval(n, in[r], out[r])
 				}
 			}
+			for _, b := range l.In {
+				left[b]--
+			}
 			for r := range envs {
 				for _, b := range l.In {
-					if b != nil && b.Role == ir.Activation && b.Last == i {
+					if b != nil && b.Role == ir.Activation && left[b] == 0 {
 						wipe(arenas[r], b)
 					}
 				}
@@ -398,6 +412,17 @@ func runPlan(p *ir.Plan, envs []ir.Env) {
 			}
 		}
 	}
+}
+
+// reads counts how often the launches of a program read a buffer.
+func reads(prog *ir.Program) map[*ir.Buffer]int {
+	count := map[*ir.Buffer]int{}
+	for _, l := range prog.Launches {
+		for _, b := range l.In {
+			count[b]++
+		}
+	}
+	return count
 }
 
 // nodeOf rebuilds the node that a launch came from, for its operation's Eval.
