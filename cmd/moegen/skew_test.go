@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -12,32 +13,44 @@ import (
 	"moegen/runtime/safetensors"
 )
 
-// A router whose logits are all equal sends every token to the experts of lowest index: with two ranks the
-// first receives all tokens, the second none. The binary for two ranks then still computes what the binary for
-// one computes.
+// A router whose logits are all equal sends every token to the experts of lowest index. So one rank receives all tokens of
+// its group, or two do, and the others none. The binary then still computes what the binary for one rank computes.
 func TestAllTokensToOneRank(t *testing.T) {
-	c := golden.Load(t, "qwen3-moe-tiny")
-	b := c.Batch(0)
-	skewed := *c
-	skewed.Dir = withoutRouters(t, c)
-	var out [2]map[string]golden.Tensor
-	for i, ranks := range []int{1, 2} {
-		binary := build(t, "cpu", skewed.Dir, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/ranks), "--gpus", fmt.Sprint(ranks))
-		out[i] = probe(t, binary, &skewed)
-	}
-	for _, expert := range out[1]["topk.0"].Data {
-		if expert > 1 {
-			t.Fatalf("a token chose expert %v: the case is not skewed", expert)
-		}
-	}
-	for name, want := range out[0] {
-		if strings.HasPrefix(name, "param") || name == "losses" || name == "grad_norms" {
-			continue // after the first step the routers are no longer zero
-		}
-		// Two ranks add a token's and a weight's partial sums in another order: a few float32 roundings apart.
-		if e := apart(out[1][name].Data, want.Data); e > 4e-6 {
-			t.Errorf("%s of two ranks differs by %.2g from that of one", name, e)
-		}
+	for _, skew := range []struct {
+		name string
+		topK int
+		spread
+	}{
+		{"qwen3-moe-tiny", 2, spread{2, 2, "none"}},
+		{"qwen3-moe-ranks", 1, spread{8, 8, "none"}},     // one expert, the only one of its rank
+		{"qwen3-moe-ranks", 2, spread{8, 8, "dispatch"}}, // the experts of two ranks
+		{"qwen3-moe-ranks", 2, spread{8, 4, "none"}},     // both experts of a rank of each group
+	} {
+		t.Run(fmt.Sprintf("%s/top_k=%d/%s", skew.name, skew.topK, skew.spread), func(t *testing.T) {
+			c := golden.Load(t, skew.name)
+			skewed := *c
+			skewed.Dir = withoutRouters(t, c, skew.topK)
+			want := probe(t, spread{1, 1, "none"}.build(t, skewed.Dir, c.Batch(0)), &skewed)
+			got := probe(t, skew.build(t, skewed.Dir, c.Batch(0)), &skewed)
+			for _, expert := range got["topk.0"].Data {
+				if int(expert) >= skew.topK {
+					t.Fatalf("a token chose expert %v: the case is not skewed", expert)
+				}
+			}
+			for name, x := range want {
+				if strings.HasPrefix(name, "param") || name == "losses" || name == "grad_norms" {
+					continue // after the first step the routers are no longer zero
+				}
+				// Ranks add a token's and a weight's partial sums in another order: a few float32 roundings apart.
+				if e := apart(got[name].Data, x.Data); e > 4e-6 {
+					t.Errorf("%s differs by %.2g from that of one rank", name, e)
+				}
+			}
+			// The first step's norm is that of the gradients above.
+			if a, b := got["grad_norms"].Data[0], want["grad_norms"].Data[0]; math.Abs(a-b) > 4e-6*b {
+				t.Errorf("the norm of all gradients is %v, on one rank %v", a, b)
+			}
+		})
 	}
 }
 
@@ -55,12 +68,13 @@ func apart(got, want []float64) float64 {
 	return math.Sqrt(diff / size)
 }
 
-// withoutRouters copies a case's checkpoint with all router weights set to zero.
-func withoutRouters(t *testing.T, c *golden.Case) (dir string) {
+// withoutRouters copies a case's checkpoint with all router weights set to zero, and so many experts a token.
+func withoutRouters(t *testing.T, c *golden.Case, topK int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	for _, name := range []string{"config.json", "case.json", "batch.safetensors"} {
 		data, err := os.ReadFile(filepath.Join(c.Dir, name))
+		data = bytes.Replace(data, []byte(`"num_experts_per_tok": 2`), fmt.Appendf(nil, `"num_experts_per_tok": %d`, topK), 1)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name), data, 0o644)
 		}

@@ -19,7 +19,7 @@ import (
 
 // Cases are the names of all cases; about in case.json says what each is there for.
 var Cases = []string{
-	"qwen3-moe-aux", "qwen3-moe-odd", "qwen3-moe-options", "qwen3-moe-packed", "qwen3-moe-sharded", "qwen3-moe-tiny",
+	"qwen3-moe-aux", "qwen3-moe-odd", "qwen3-moe-options", "qwen3-moe-packed", "qwen3-moe-ranks", "qwen3-moe-sharded", "qwen3-moe-tiny",
 }
 
 // Case is one small model with its reference.

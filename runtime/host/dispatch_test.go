@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -187,6 +188,41 @@ func TestDispatchAndCombineRows(t *testing.T) {
 			if math.Abs(l-r) > 1e-6*(1+math.Abs(l)) {
 				t.Errorf("%s, %d ranks: ⟨dispatch(x), y⟩ = %v, ⟨x, combine(y)⟩ = %v", x.name, x.ranks, l, r)
 			}
+		}
+	}
+}
+
+// An exchange in which one rank of each group receives everything takes its memory from the arena alone: what kernels allocate
+// does not grow with the tokens, of which 8 MiB travel here.
+func TestSkewAllocatesNothing(t *testing.T) {
+	const tokens, width, limit = 4096, 64, 64 << 10
+	x := newExchange("all to the last rank", 2, 4, tokens, 1, 1, func(_ *rand.Rand, _ int, c []int32) { c[0] = 3 })
+	m := openMachine(t, x.all, 1<<24)
+	var all []buffers
+	for id := range x.all {
+		all = append(all, x.buffers(m.ranks[id], width))
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m.Run(func(r *Rank) {
+		b := all[r.ID]
+		DispatchPlan(r, x.ranks, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
+		DispatchRows(r, x.ranks, x.t, width, b.source, b.received, b.x, b.y)
+		CombineRows(r, x.ranks, x.t, width, b.position, b.y, nil, b.back)
+		ReduceScatter(r, 2, 4, b.x)
+		AllGather(r, 2, 4, b.x)
+	})
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > limit {
+		t.Errorf("the exchange allocates %d bytes", n)
+	}
+	for id, b := range all {
+		want := int32(0)
+		if id%x.ranks == 3 {
+			want = int32(x.ranks * tokens)
+		}
+		if b.received[0] != want {
+			t.Errorf("rank %d receives %d tokens, want %d", id, b.received[0], want)
 		}
 	}
 }
