@@ -49,8 +49,8 @@ type packed struct {
 const lane = 16
 
 // fits reports whether a lane of queries, with scores, outputs and five numbers each, fits into a worker's
-// scratch of 64 Ki elements: it does up to head dims of about 1800.
-func (p packed) fits() bool { return lane*(2*p.dim+2*(p.keys+lane)+5) <= 64<<10 }
+// scratch of 88 Ki elements: it does up to head dims of about 2600.
+func (p packed) fits() bool { return lane*(2*p.dim+2*(p.keys+lane)+5) <= 88<<10 }
 
 func packedAttention(n *ir.Node, qkv ir.Type) packed {
 	rows, heads, kv := n.Attrs.Int("rows"), n.Attrs.Int("heads"), n.Attrs.Int("kv_heads")

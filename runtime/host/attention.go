@@ -34,7 +34,7 @@ const (
 // qkv is [b·s, (h+2g)·d], in each row the query heads, the key heads, the value heads; o is [b·s, h·d]. lse [b·s, h] receives the natural
 // logarithm of the softmax's denominator, which the backward pass needs. starts [b·s] holds the first key that a
 // token sees, 0 ≤ starts[t] ≤ t: zero, or where its document begins. h is a multiple of g, scale is positive, d is
-// anything up to about 1800 (multiples of 16 are the fast ones).
+// anything up to about 2600 (multiples of 16 are the fast ones).
 // ws has AttentionWorkspace elements.
 func Attention(p *Pool, b, s, h, g, d int, scale float32, qkv []float32, starts []int32, o, lse, ws []float32) {
 	a := newAttention("Attention", b, s, h, g, d, scale, starts)

@@ -6,13 +6,14 @@ const (
 	kBlock = 256
 	// mBlock is the most rows of a that are multiplied with one panel of b after the other. They stay in the
 	// second-level cache meanwhile.
-	mBlock = 180
+	mBlock = 264
 	// nBlock is how many columns of b a task packs at a time when it packs them for itself. They share the second-level
 	// cache, and a worker's scratch, with the rows of a.
 	nBlock = 64
-	// nTask is the fewest columns of a task, where there are as many. A task may have to copy its rows of a: 256
+	// nTask is the fewest columns of a task, where there are as many; copiedTask where the task has to copy its rows of a: 512
 	// multiply-adds for each element copied.
-	nTask = 256
+	nTask      = 256
+	copiedTask = 512
 	// rowPad is the gap between packed rows of a. It keeps them from starting at equal addresses modulo 1 KiB, where
 	// the six or more rows that a tile reads at a time would compete for the same cache sets.
 	rowPad = 8
@@ -205,6 +206,14 @@ func (g *product) pack(dst []float32, kern *microKernel, n0, n1, k0, k1 int) {
 	} else {
 		packAlong(dst, kern.nr, &g.b, k0, k1, n0, n1)
 	}
+}
+
+// taskColumns is the fewest columns of a task of a grouped product.
+func (g *product) taskColumns() int {
+	if g.across || g.a.pairs != nil {
+		return copiedTask
+	}
+	return nTask
 }
 
 // left is rows m0..m1 of a, elements k0..k1 of each, and their distance: where they stand, when tiles can read them there

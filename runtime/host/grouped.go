@@ -1,6 +1,10 @@
 package host
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // The grouped products of local experts. Expert e owns rows offsets[e]..offsets[e+1] of every ragged operand; offsets has
 // l+1 entries. Weights are stacked by expert. A ragged operand may be gathered: with pairs its row i is row
@@ -33,16 +37,16 @@ func GroupedLinearWGrad(p *Pool, l, n, k int, offsets []int32, dyPairs, xPairs [
 	r := mustBeGrouped(name, l, offsets)
 	mustLen(name, "dw", dw, l*n*k)
 	g := product{a: ragged(name, "dy", r, n, dyPairs, topk, dy), across: true, b: ragged(name, "x", r, k, xPairs, topk, x), ldc: k}
-	rows := kernel().rowBlock(n, mBlock)
-	down, across := blockCount(n, rows), blockCount(k, nTask)
+	experts, columns, rows := largestFirst(offsets), g.taskColumns(), kernel().rowBlock(n, mBlock)
+	down, across := blockCount(n, rows), blockCount(k, columns)
 	p.ForWorker(l*down*across, func(worker, i int) {
-		e, m0, n0 := i/(down*across), i/across%down*rows, i%across*nTask
+		e, m0, n0 := experts[i/(down*across)], i/across%down*rows, i%across*columns
 		g := g
 		g.c = dw[e*n*k : (e+1)*n*k]
 		if accumulate {
 			g.d, g.ldd = g.c, k
 		}
-		g.block(p.workerScratch(worker), m0, min(m0+rows, n), n0, min(n0+nTask, k), int(offsets[e]), int(offsets[e+1]))
+		g.block(p.workerScratch(worker), m0, min(m0+rows, n), n0, min(n0+columns, k), int(offsets[e]), int(offsets[e+1]))
 	})
 }
 
@@ -78,22 +82,35 @@ func (g *product) grouped(p *Pool, offsets []int32, n, k int) {
 		size = kern.rowBlock(rows, mBlock)
 		return rows, size, blockCount(rows, size)
 	}
-	total := 0
-	for e := range len(offsets) - 1 {
+	experts, total := largestFirst(offsets), 0
+	for _, e := range experts {
 		_, _, blocks := split(e)
 		total += blocks
 	}
-	across := blockCount(n, nTask)
+	columns := g.taskColumns()
+	across := blockCount(n, columns)
 	p.ForWorker(total*across, func(worker, i int) {
-		e, block := 0, i/across
-		rows, size, blocks := split(e)
-		for ; block >= blocks; rows, size, blocks = split(e) {
+		x, block := 0, i/across
+		rows, size, blocks := split(experts[x])
+		for ; block >= blocks; rows, size, blocks = split(experts[x]) {
 			block -= blocks
-			e++
+			x++
 		}
-		first, m0, n0 := int(offsets[e]), block*size, i%across*nTask
+		e := experts[x]
+		first, m0, n0 := int(offsets[e]), block*size, i%across*columns
 		g := *g
 		g.b.x = g.b.x[e*n*k : (e+1)*n*k]
-		g.block(p.workerScratch(worker), first+m0, first+min(m0+size, rows), n0, min(n0+nTask, n), 0, k)
+		g.block(p.workerScratch(worker), first+m0, first+min(m0+size, rows), n0, min(n0+columns, n), 0, k)
 	})
+}
+
+// largestFirst lists the experts, those with the most rows first, so that the last tasks to be handed out are the small ones.
+func largestFirst(offsets []int32) []int {
+	rows := func(e int) int32 { return offsets[e+1] - offsets[e] }
+	experts := make([]int, len(offsets)-1)
+	for e := range experts {
+		experts[e] = e
+	}
+	slices.SortStableFunc(experts, func(a, b int) int { return cmp.Compare(rows(b), rows(a)) })
+	return experts
 }
