@@ -38,10 +38,10 @@ var linearCrossEntropyEval = &Kernel{
 	},
 }
 
-// lossWorkspace is a chunk of rows: their logits, at most 4 MiB of them unless 64 rows are more, and their rows
+// lossWorkspace is a chunk of rows: their logits, at most 8 MiB of them unless 64 rows are more, and their rows
 // of the hidden states and of the gradient.
 func lossWorkspace(n *ir.Node) int {
 	x, vocab := n.In[0].Type, n.In[1].Type.Dim(0)
-	rows := min(x.Dim(0), max(64, min(1024, (1<<20)/vocab)))
+	rows := min(x.Dim(0), max(64, min(1024, (1<<21)/vocab)))
 	return rows * (vocab + 2*x.Dim(1))
 }

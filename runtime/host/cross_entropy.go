@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// lossElements is how many logits stand in memory at a time (4 MiB): what a third-level cache holds beside a share of w.
-	lossElements = 1 << 20
+	// lossElements is how many logits stand in memory at a time (8 MiB): what a third-level cache holds beside a share of w.
+	lossElements = 1 << 21
 	// Bounds on the rows of a chunk: enough that three products reading w cost more than its bytes, and no more than
 	// keep the chunk's bookkeeping small.
 	lossRowsMin = 64
