@@ -169,7 +169,7 @@ func itemOf(t *testing.T, name string) Item {
 // leave all values right.
 func TestMutants(t *testing.T) {
 	quiet := 0
-	for _, m := range slices.Concat(mutants, attentionMutants, routerMutants, streamMutants) {
+	for _, m := range slices.Concat(mutants, attentionMutants, routerMutants, streamMutants, expertMutants) {
 		if m.quiet {
 			quiet++
 		}

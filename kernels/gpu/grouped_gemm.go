@@ -34,13 +34,23 @@ type GroupedGEMMConfig struct {
 	BlockM, BlockN int
 	Stages         int
 	Keep           int // as in GEMMConfig
+	Lag            int // slots by which the second consumer begins behind the first, whose way out it then fills with products
 }
 
 // Name is the kernel's entry.
 func (c GroupedGEMMConfig) Name(d GroupedGEMMDesc) string {
-	name := fmt.Sprintf("grouped_gemm_%s_e%d_n%d_k%d_%dx%d_s%d_k%d", d.Form, d.Experts, d.N, d.K, c.BlockM, c.BlockN, c.Stages, c.Keep)
+	name := fmt.Sprintf("grouped_gemm_%s_e%d_n%d_k%d_%s", d.Form, d.Experts, d.N, d.K, c.name())
 	if d.TopK > 0 {
 		name += fmt.Sprintf("_t%d", d.TopK)
+	}
+	return name
+}
+
+// name is what a Config adds to the name of a kernel.
+func (c GroupedGEMMConfig) name() string {
+	name := fmt.Sprintf("%dx%d_s%d_k%d", c.BlockM, c.BlockN, c.Stages, c.Keep)
+	if c.Lag > 0 {
+		name += fmt.Sprintf("_l%d", c.Lag)
 	}
 	return name
 }
@@ -55,12 +65,16 @@ func (c GroupedGEMMConfig) reject(d GroupedGEMMDesc) string {
 	if d.TopK > 0 && c.BlockM > 128 {
 		return "the places of more than 128 gathered rows do not fit the producers' registers"
 	}
+	if c.Lag < 0 || c.Lag >= min(c.Stages, ceil(d.K, tile.Depth)) {
+		return "a consumer lags by less than a ring, and than a tile has slots"
+	}
 	return GEMMConfig{BlockM: c.BlockM, BlockN: c.BlockN, Stages: c.Stages, Cluster: 1, Group: 1, Keep: c.Keep, Split: 1}.reject()
 }
 
 // GroupedGEMMConfigs returns the candidates for so many rows, cheapest first, and why others are none.
 func GroupedGEMMConfigs(d GroupedGEMMDesc, rows int) (out []GroupedGEMMConfig, rejected []string) {
-	for _, c := range []GroupedGEMMConfig{{128, 256, 4, 1}, {128, 192, 5, 1}, {128, 128, 6, 1}, {256, 128, 4, 1}, {128, 64, 8, 1}} {
+	for _, c := range []GroupedGEMMConfig{{128, 256, 4, 1, 0}, {128, 192, 5, 1, 0}, {128, 128, 6, 1, 0}, {256, 128, 4, 1, 0}, {128, 64, 8, 1, 0},
+		{128, 256, 4, 1, 1}} {
 		if why := c.reject(d); why != "" {
 			rejected = append(rejected, c.Name(d)+": "+why)
 		} else {
@@ -174,15 +188,35 @@ func (g *groupedLoop) emit(end ending) {
 		main := tile.MainLoop{Ring: ring, A: g.a, B: tile.Operand{Major: g.b.Major, Rows: g.c.BlockN}, Keep: g.c.Keep, Generic: g.d.TopK > 0}
 		acc := main.Accumulators(k, blocks)
 		blockA := k.Mul(warpgroup, blocks)
+		wait := g.lag(&main, warpgroup)
 		g.walk.Each(k, func(t tile.GroupTile) {
 			row := k.Add(t.Row, k.Shl(blockA, 6))
 			end.fetch(t, row)
+			wait()
 			main.Run(k, acc, iters, blockA)
 			end.finish(acc, t, row)
 		})
 		k.LaunchDependents()
 	})
 	k.Exit()
+}
+
+// lag lets the second consumer wait, before its first tile, for the first one to have begun slot Lag.
+func (g *groupedLoop) lag(main *tile.MainLoop, warpgroup ptx.Reg) (wait func()) {
+	if g.c.Lag == 0 {
+		return func() {}
+	}
+	const barrier = 1
+	k := g.k
+	tiles := k.Var(ptx.U32, "tiles", 0)
+	first, second := k.Eq(warpgroup, 0), k.Eq(warpgroup, 1)
+	main.Started = func(i ptx.Reg) {
+		k.If(k.And(first, k.And(k.Eq(tiles, 1), k.Eq(i, g.c.Lag))), func() { k.ArriveNamed(barrier, 128*gemmConsumers) })
+	}
+	return func() {
+		k.If(k.And(second, k.Eq(tiles, 0)), func() { k.SyncNamed(barrier, 128*gemmConsumers) })
+		k.To(tiles).Add(tiles, 1)
+	}
 }
 
 // produce is the producer warpgroup: it loads the tiles that the walk brings, B by thread leads.

@@ -36,7 +36,7 @@ type GroupedSwiGLUConfig GroupedGEMMConfig
 
 // Name is the kernel's entry.
 func (c GroupedSwiGLUConfig) Name(d GroupedSwiGLUDesc) string {
-	name := fmt.Sprintf("grouped_swiglu_e%d_f%d_k%d_%dx%d_s%d_k%d", d.Experts, d.Half, d.K, c.BlockM, c.BlockN, c.Stages, c.Keep)
+	name := fmt.Sprintf("grouped_swiglu_e%d_f%d_k%d_%s", d.Experts, d.Half, d.K, GroupedGEMMConfig(c).name())
 	if d.TopK > 0 {
 		name += fmt.Sprintf("_t%d", d.TopK)
 	}
@@ -55,7 +55,8 @@ func (c GroupedSwiGLUConfig) reject(d GroupedSwiGLUDesc) string {
 
 // GroupedSwiGLUConfigs returns the candidates for so many rows, cheapest first, and why others are none.
 func GroupedSwiGLUConfigs(d GroupedSwiGLUDesc, rows int) (out []GroupedSwiGLUConfig, rejected []string) {
-	for _, c := range []GroupedSwiGLUConfig{{128, 256, 4, 1}, {128, 128, 6, 1}, {256, 128, 4, 1}, {128, 192, 5, 1}} {
+	for _, c := range []GroupedSwiGLUConfig{{128, 256, 4, 1, 0}, {128, 128, 6, 1, 0}, {256, 128, 4, 1, 0}, {128, 192, 5, 1, 0},
+		{128, 256, 4, 1, 1}, {128, 256, 4, 1, 2}} {
 		if why := c.reject(d); why != "" {
 			rejected = append(rejected, c.Name(d)+": "+why)
 		} else {

@@ -10,7 +10,7 @@ import (
 var groupedSwiGLUFamily = Family{Name: "grouped_swiglu", Cases: func() []Case {
 	small := GroupedSwiGLUConfig{BlockM: 128, BlockN: 128, Stages: 3, Keep: 1}
 	waits := GroupedSwiGLUConfig{BlockM: 128, BlockN: 128, Stages: 2, Keep: 0}
-	wide := GroupedSwiGLUConfig{BlockM: 128, BlockN: 256, Stages: 4, Keep: 1}
+	wide := GroupedSwiGLUConfig{BlockM: 128, BlockN: 256, Stages: 4, Keep: 1, Lag: 1}
 	tall := GroupedSwiGLUConfig{BlockM: 256, BlockN: 128, Stages: 3, Keep: 1}
 	var cases []Case
 	for _, kept := range []bool{true, false} {

@@ -37,7 +37,7 @@ type GroupedSwiGLUGradConfig GroupedGEMMConfig
 
 // Name is the kernel's entry.
 func (c GroupedSwiGLUGradConfig) Name(d GroupedSwiGLUGradDesc) string {
-	return fmt.Sprintf("grouped_swiglu_grad_e%d_f%d_k%d_%dx%d_s%d_k%d_t%d", d.Experts, d.Half, d.K, c.BlockM, c.BlockN, c.Stages, c.Keep, d.TopK)
+	return fmt.Sprintf("grouped_swiglu_grad_e%d_f%d_k%d_%s_t%d", d.Experts, d.Half, d.K, GroupedGEMMConfig(c).name(), d.TopK)
 }
 
 // tiles is how many tiles share a row.
@@ -61,7 +61,8 @@ func (c GroupedSwiGLUGradConfig) reject(d GroupedSwiGLUGradDesc) string {
 
 // GroupedSwiGLUGradConfigs returns the candidates for so many rows, cheapest first, and why others are none.
 func GroupedSwiGLUGradConfigs(d GroupedSwiGLUGradDesc, rows int) (out []GroupedSwiGLUGradConfig, rejected []string) {
-	for _, c := range []GroupedSwiGLUGradConfig{{128, 256, 3, 1}, {128, 192, 4, 1}, {128, 128, 5, 1}, {128, 64, 6, 1}, {128, 256, 4, 1}} {
+	for _, c := range []GroupedSwiGLUGradConfig{{128, 256, 3, 1, 0}, {128, 192, 3, 1, 0}, {128, 128, 4, 1, 0}, {128, 64, 6, 1, 0}, {128, 256, 4, 1, 0},
+		{128, 256, 3, 1, 1}, {128, 192, 3, 1, 1}} {
 		if why := c.reject(d); why != "" {
 			rejected = append(rejected, c.Name(d)+": "+why)
 		} else {
@@ -104,12 +105,7 @@ func EmitGroupedSwiGLUGrad(m *ptx.Module, d GroupedSwiGLUGradDesc, c GroupedSwiG
 	slabs := c.BlockN / 64
 	g.emit(ending{
 		start: s.start,
-		fetch: func(t tile.GroupTile, row ptx.Reg) {
-			s.rows(t, row)
-			for slab := range 2 {
-				s.fetch(slab, slabs)
-			}
-		},
+		fetch: func(t tile.GroupTile, row ptx.Reg) { s.tile(t, row, slabs) },
 		finish: func(acc []ptx.Acc, t tile.GroupTile, _ ptx.Reg) {
 			for slab := range slabs {
 				k.Comment("columns %d to %d", 64*slab, 64*slab+63)
@@ -156,18 +152,23 @@ func (s *swigluSlabs) start(thread ptx.Reg) {
 	s.weight, s.sum = k.DeclareArray(ptx.F32, "weight", 2), k.DeclareArray(ptx.F32, "sum", 2)
 }
 
-// rows begins a tile: it looks up the weights of the thread's rows.
-func (s *swigluSlabs) rows(t tile.GroupTile, first ptx.Reg) {
+// tile begins a tile: it looks up the weights of the thread's rows, and begins to read gate and up.
+func (s *swigluSlabs) tile(t tile.GroupTile, first ptx.Reg, slabs int) {
 	k := s.k
 	s.t, s.first, s.row, s.there = t, first, k.Add(first, s.mine), nil
+	var choices []ptx.Reg
 	for h := range s.weight {
 		r := k.Add(s.row, 8*h)
-		there := k.Lt(r, t.End)
-		s.there = append(s.there, there)
-		choice := k.Var(ptx.U32, "choice", 0)
+		there, choice := k.Lt(r, t.End), k.Var(ptx.U32, "choice", 0)
 		k.When(there).To(choice).Ld(fixed, ptx.U32, k.MadWide(r, 4, s.pairs).At(0))
+		s.there, choices = append(s.there, there), append(choices, choice)
+	}
+	for slab := range 2 {
+		s.fetch(slab, slabs)
+	}
+	for h, choice := range choices { // which are there by now
 		k.Assign(s.weight[h], 0.0)
-		k.When(there).To(s.weight[h]).Ld(fixed, ptx.F32, k.MadWide(choice, 4, s.w).At(0))
+		k.When(s.there[h]).To(s.weight[h]).Ld(fixed, ptx.F32, k.MadWide(choice, 4, s.w).At(0))
 		k.Assign(s.sum[h], 0.0)
 	}
 }

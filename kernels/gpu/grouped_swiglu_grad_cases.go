@@ -11,7 +11,7 @@ import (
 var groupedSwiGLUGradFamily = Family{Name: "grouped_swiglu_grad", Cases: func() []Case {
 	small := GroupedSwiGLUGradConfig{BlockM: 128, BlockN: 64, Stages: 3, Keep: 1}
 	waits := GroupedSwiGLUGradConfig{BlockM: 128, BlockN: 128, Stages: 2, Keep: 0}
-	odd := GroupedSwiGLUGradConfig{BlockM: 128, BlockN: 192, Stages: 3, Keep: 1}
+	odd := GroupedSwiGLUGradConfig{BlockM: 128, BlockN: 192, Stages: 3, Keep: 1, Lag: 1}
 	wide := GroupedSwiGLUGradConfig{BlockM: 128, BlockN: 256, Stages: 3, Keep: 1}
 	cases := []Case{
 		groupedSwiGLUGradCase("ragged", GroupedSwiGLUGradDesc{4, 136, 136, 2}, small, []int{130, 0, 1, 17}, false),

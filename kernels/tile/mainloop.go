@@ -12,6 +12,8 @@ type MainLoop struct {
 	Keep int
 	// Generic says that operands may be written by ordinary copies (cp.async), which wgmma does not see without a fence.
 	Generic bool
+	// Started, if given, runs whenever the products of slot number i of a Run are under way.
+	Started func(i ptx.Reg)
 }
 
 // Accumulators declares what the warpgroup adds up: blocks of 64 rows by all rows of B, zero.
@@ -51,6 +53,9 @@ func (l *MainLoop) Run(k *ptx.Kernel, acc []ptx.Acc, iters, blockA ptx.Reg) {
 			}
 		}
 		k.WgmmaCommit()
+		if l.Started != nil {
+			l.Started(i)
+		}
 		k.WgmmaWait(l.Keep)
 		if l.Keep == 0 {
 			r.Release(r.slot)
