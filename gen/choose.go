@@ -3,6 +3,7 @@ package gen
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"moegen/kernels"
@@ -43,7 +44,7 @@ type Choice struct {
 // Choose plans a request on a topology, and chooses what it leaves open: the size of the groups that share experts where EP is 0, what is
 // recomputed where that is auto, and, where MicroBatch is 0, how the rows that a rank has in a step are cut into
 // micro-batches. It never touches numerics, nor how many rows a step has. Of what fits into the memory of a GPU it takes
-// what is predicted to be the fastest. An error is the user's: it says what would fit if nothing does.
+// what is predicted to be the fastest, and of what is as fast as far as can be told what takes the least memory. An error is the user's: it says what would fit if nothing does.
 //
 // Targets without predicted times are planned as they are asked for.
 func Choose(req Request, top Topology, rows int) (*Choice, error) {
@@ -67,6 +68,14 @@ func Choose(req Request, top Topology, rows int) (*Choice, error) {
 		}
 	}
 	return p.decide()
+}
+
+// Accumulate is how many micro-batches a step has as it was asked for.
+func (c *Choice) Accumulate() int {
+	if len(c.Candidates) == 0 {
+		return 1
+	}
+	return c.Candidates[0].Accumulate
 }
 
 // planner is the choice as it is made.
@@ -102,6 +111,9 @@ func (p *planner) enumerate() error {
 	for _, ep := range eps {
 		for _, micro := range micros {
 			for _, r := range recomputes {
+				if ep == 1 && r == RecomputeDispatch && len(recomputes) > 1 {
+					continue // nothing is sent
+				}
 				p.candidates = append(p.candidates, Candidate{EP: ep, Recompute: r, MicroBatch: micro, Accumulate: p.rows / micro})
 			}
 		}
@@ -130,18 +142,47 @@ func (p *planner) with(c Candidate) Request {
 // fits reports whether a GPU has room for so many bytes.
 func (p *planner) fits(bytes int64) bool { return p.top.MemoryBytes == 0 || bytes <= p.top.Arena() }
 
-// nearly is how far estimated bytes may lie above what a GPU has room for and yet be worth a whole plan.
-const nearly = 1.02
+const (
+	// nearly is how far estimated bytes may lie above what a GPU has room for and yet be worth a whole plan.
+	nearly = 1.02
+	// alike is how far predicted times lie apart that are as good as equal, as steps of one run do: what takes less memory is taken.
+	alike = 1.02
+)
 
-// decide plans candidates, the fastest first, until one fits.
-func (p *planner) decide() (*Choice, error) {
+// may reports whether a candidate is worth a whole plan.
+func (p *planner) may(c Candidate) bool {
+	return c.Verdict == "" && p.fits(int64(float64(c.Bytes)/nearly))
+}
+
+// order puts the fastest candidates that may fit first, of these what takes the least memory, then the others as fast as they are.
+func (p *planner) order() {
+	fastest := math.Inf(1)
+	for _, c := range p.candidates {
+		if p.may(c) {
+			fastest = min(fastest, c.StepMS)
+		}
+	}
+	best := func(c Candidate) int {
+		if p.may(c) && c.StepMS <= alike*fastest {
+			return 0
+		}
+		return 1
+	}
 	slices.SortStableFunc(p.candidates, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(a.StepMS, b.StepMS), cmp.Compare(a.Bytes, b.Bytes))
+		if best(a) == 0 && best(b) == 0 {
+			return cmp.Or(cmp.Compare(a.Bytes, b.Bytes), cmp.Compare(a.StepMS, b.StepMS))
+		}
+		return cmp.Or(cmp.Compare(best(a), best(b)), cmp.Compare(a.StepMS, b.StepMS), cmp.Compare(a.Bytes, b.Bytes))
 	})
+}
+
+// decide plans candidates, the best first, until one fits.
+func (p *planner) decide() (*Choice, error) {
+	p.order()
 	var planned *Planned
 	for i := range p.candidates {
 		c := &p.candidates[i]
-		if c.Verdict != "" || !p.fits(int64(float64(c.Bytes)/nearly)) {
+		if !p.may(*c) {
 			continue
 		}
 		whole, err := Plan(p.with(*c), nil)
@@ -178,8 +219,8 @@ func (p *planner) judge() {
 		case c.Verdict != "":
 		case !p.fits(c.Bytes):
 			c.Verdict = fmt.Sprintf("%s more than a GPU has room for", gib(c.Bytes-p.top.Arena()))
-		case c.StepMS-best.StepMS < 0.05:
-			c.Verdict = "as fast, and takes more memory"
+		case c.StepMS <= alike*best.StepMS:
+			c.Verdict = fmt.Sprintf("as fast, as far as can be told, and takes %s more", gib(c.Bytes-best.Bytes))
 		default:
 			c.Verdict = fmt.Sprintf("%.1f ms slower", c.StepMS-best.StepMS)
 		}
@@ -205,33 +246,50 @@ type work struct {
 }
 
 func (p *planner) work(planned *Planned) (w work, err error) {
-	wire := p.top.Wire()
-	w.bytes = planned.Plan.Bytes + planned.worldBytes()
-	if w.wired, err = kernels.Timeline(planned.Plan, wire); err != nil {
+	w.bytes = planned.Peak()
+	if w.wired, err = kernels.Timeline(planned.Plan, p.top.Wire()); err != nil {
 		return w, err
 	}
-	w.wireless, err = kernels.Timeline(planned.Plan, kernels.Wire{GPUs: wire.GPUs})
-	return w, err
+	w.wireless = kernels.Wireless(w.wired)
+	return w, nil
 }
 
-// figures are what a step takes.
-func (p *planner) figures(w work, accumulate int) Figures {
-	times := float64(accumulate)
-	f := Figures{Bytes: w.bytes, GradMS: times * kernels.Micros(w.wired, "micro_batch") / 1e3, UpdateMS: kernels.Micros(w.wired, "update") / 1e3}
+// spans are how long the programs of a step take, over the wire and without one.
+type spans struct{ grad, gradAlone, update, updateAlone kernels.Span }
+
+func (w work) spans() spans {
+	return spans{
+		grad: kernels.SpanOf(w.wired, "micro_batch"), gradAlone: kernels.SpanOf(w.wireless, "micro_batch"),
+		update: kernels.SpanOf(w.wired, "update"), updateAlone: kernels.SpanOf(w.wireless, "update"),
+	}
+}
+
+// fetched returns what a step of so many micro-batches fetches over links and over the network.
+func (w work) fetched(accumulate int) (link, network int64) {
 	for _, t := range w.wired {
 		n := int64(1)
 		if t.Program == "micro_batch" {
 			n = int64(accumulate)
 		}
-		f.Link, f.Network = f.Link+n*t.Link, f.Network+n*t.Network
+		link, network = link+n*t.Link, network+n*t.Network
 	}
-	f.step(p, f.GradMS+f.UpdateMS-(times*kernels.Micros(w.wireless, "micro_batch")+kernels.Micros(w.wireless, "update"))/1e3)
+	return link, network
+}
+
+// figures are what a step takes.
+func (p *planner) figures(w work, accumulate int) Figures {
+	f := Figures{Bytes: w.bytes}
+	f.Link, f.Network = w.fetched(accumulate)
+	p.times(&f, w.spans(), accumulate)
 	return f
 }
 
-// step fills in what follows from the parts of a step, of which the wire is so many milliseconds.
-func (f *Figures) step(p *planner, wire float64) {
-	f.StepMS, f.WireMS = f.GradMS+f.UpdateMS, max(0, wire)
+// times fills in how long a step takes whose programs take so long.
+func (p *planner) times(f *Figures, s spans, accumulate int) {
+	n := float64(accumulate) / 1e3
+	f.GradMS, f.UpdateMS = n*s.grad.Micros(), s.update.Micros()/1e3
+	f.StepMS = f.GradMS + f.UpdateMS
+	f.WireMS = max(0, f.StepMS-n*s.gradAlone.Micros()-s.updateAlone.Micros()/1e3)
 	f.TokensPerSecond = 1e3 * float64(p.rows*p.req.Seq) / f.StepMS
 }
 

@@ -16,8 +16,8 @@ type sample struct {
 
 // How many layers samples have. A model with not many more is planned whole.
 const (
-	fewLayers  = 3
-	moreLayers = 6
+	fewLayers  = 2
+	moreLayers = 4
 )
 
 // samples returns the model's samples, or nil where it has layers of several kinds or few of them.
@@ -50,7 +50,7 @@ func (p *planner) estimate(c *Candidate) {
 			c.Verdict = err.Error()
 			return
 		}
-		c.Figures = p.figures(w, c.Accumulate)
+		c.Figures, c.Exact = p.figures(w, c.Accumulate), true
 		return
 	}
 	layers := req.Model.Facts.Layers
@@ -85,43 +85,36 @@ func (l line) at(few, more float64) float64 { return more + (more-few)*l.beyond 
 
 func (l line) bytes(few, more int64) int64 { return more + int64(float64(more-few)*l.beyond) }
 
+func (l line) span(few, more kernels.Span) kernels.Span {
+	return kernels.Span{End: l.at(few.End, more.End), Work: l.at(few.Work, more.Work)}
+}
+
 // onward is what all layers take in a step. Each layer adds as much to the launches of a micro-batch; an update has the same launches
 // whatever the number of layers, and it is each of these that takes longer, which changes what hides behind what.
 func (p *planner) onward(few, more work, l line, accumulate int) Figures {
-	a, b := p.figures(few, accumulate), p.figures(more, accumulate)
-	f := Figures{Bytes: l.bytes(a.Bytes, b.Bytes), GradMS: l.at(a.GradMS, b.GradMS), UpdateMS: l.at(a.UpdateMS, b.UpdateMS),
-		Link: l.bytes(a.Link, b.Link), Network: l.bytes(a.Network, b.Network)}
-	wired, ok := l.update(few.wired, more.wired)
-	wireless, _ := l.update(few.wireless, more.wireless)
-	wire := l.at(a.WireMS, b.WireMS)
-	if ok {
-		f.UpdateMS = kernels.Micros(wired, "update") / 1e3
-		wire = l.at(a.gradWire(few, accumulate), b.gradWire(more, accumulate)) + f.UpdateMS - kernels.Micros(wireless, "update")/1e3
-	}
-	f.step(p, wire)
+	a, b := few.spans(), more.spans()
+	s := spans{grad: l.span(a.grad, b.grad), gradAlone: l.span(a.gradAlone, b.gradAlone),
+		update: l.update(few.wired, more.wired), updateAlone: l.update(few.wireless, more.wireless)}
+	f := Figures{Bytes: l.bytes(few.bytes, more.bytes)}
+	fewLink, fewNetwork := few.fetched(accumulate)
+	moreLink, moreNetwork := more.fetched(accumulate)
+	f.Link, f.Network = l.bytes(fewLink, moreLink), l.bytes(fewNetwork, moreNetwork)
+	p.times(&f, s, accumulate)
 	return f
 }
 
-// gradWire is how much of forward and backward the GPU waits for what is under way, in milliseconds.
-func (f *Figures) gradWire(w work, accumulate int) float64 {
-	return f.GradMS - float64(accumulate)*kernels.Micros(w.wireless, "micro_batch")/1e3
-}
-
-// update returns the launches of an update beyond two others, and whether these have the same ones.
-func (l line) update(few, more []kernels.Timed) ([]kernels.Timed, bool) {
+// update returns the span of an update beyond two others.
+func (l line) update(few, more []kernels.Timed) kernels.Span {
 	short, long := updateOf(few), updateOf(more)
 	if len(short) != len(long) {
-		return nil, false
+		panic("BUG: updates of one model with different launches")
 	}
 	for i := range long {
 		t, s := &long[i], &short[i]
-		if t.Op != s.Op {
-			return nil, false
-		}
 		t.Micros, t.Wire = l.at(s.Micros, t.Micros), l.at(s.Wire, t.Wire)
 	}
 	kernels.Schedule(long)
-	return long, true
+	return kernels.SpanOf(long, "update")
 }
 
 // updateOf returns a copy of the launches of an update, which stand behind those of a micro-batch.

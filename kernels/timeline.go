@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 
 	"moegen/ir"
 	"moegen/kernels/gpu"
@@ -124,17 +125,32 @@ func busiest(list []Timed) *Timed {
 	return best
 }
 
-// Micros returns how long the launches of a program take: until the last of them ends, and no less than all their work, for
-// launches that run side by side share the GPU.
-func Micros(list []Timed, program string) float64 {
-	last, work := 0.0, 0.0
+// Wireless returns launches as they run if nothing takes time between GPUs.
+func Wireless(list []Timed) []Timed {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Wire = 0
+	}
+	Schedule(out)
+	return out
+}
+
+// Span is how long the launches of a program take, in microseconds: until the last of them ends, and all their work, without what they
+// wait for.
+type Span struct{ End, Work float64 }
+
+// SpanOf returns the span of a program's launches.
+func SpanOf(list []Timed, program string) (s Span) {
 	for _, t := range list {
 		if t.Program == program {
-			last, work = max(last, t.End), work+t.Micros
+			s.End, s.Work = max(s.End, t.End), s.Work+t.Micros
 		}
 	}
-	return max(last, work)
+	return s
 }
+
+// Micros is how long that takes: no less than all the work, for launches that run side by side share the GPU.
+func (s Span) Micros() float64 { return max(s.End, s.Work) }
 
 // Balanced returns a plan as it runs under a router that deals tokens to experts in turn, as bench --router balanced does, where the
 // plan expects choices at random: a token travels to as few ranks as its experts fill, and a rank gets rows for as many.

@@ -127,7 +127,7 @@ func TestMeasuredSteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grad, update := kernels.Micros(list, "micro_batch")/1e3, kernels.Micros(list, "update")/1e3
+		grad, update := kernels.SpanOf(list, "micro_batch").Micros()/1e3, kernels.SpanOf(list, "update").Micros()/1e3
 		for _, part := range []struct {
 			name                string
 			predicted, measured float64

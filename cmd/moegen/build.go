@@ -38,9 +38,6 @@ its bytes on the C compiler.`,
 			if err != nil {
 				return err
 			}
-			if err := request.checkRoom(planned); err != nil {
-				return err
-			}
 			driver, err := way.driver(request.request.Target)
 			if err != nil {
 				return err

@@ -23,6 +23,7 @@ type measurement struct {
 	MicroBatch   int                `json:"micro_batch"`
 	Ranks        int                `json:"gpus"`
 	Rehearsed    bool               `json:"rehearsed"`     // one of the ranks ran, alone
+	Router       string             `json:"router"`        // what chose experts: learned, where it is not said
 	PlannedBytes int64              `json:"planned_bytes"` // of all ranks that ran
 	StepMS       float64            `json:"step_ms"`
 	GradMS       float64            `json:"forward_backward_ms"`
@@ -30,8 +31,9 @@ type measurement struct {
 	KernelMS     map[string]float64 `json:"kernel_ms"`
 	Misses       []miss             `json:"largest_misses"`
 
-	predicted *timeline
-	other     bool // the binary took another size than that of the plan
+	families *timeline
+	times    parts // as predicted
+	other    bool  // the binary took another size than that of the plan
 }
 
 // miss is a family whose prediction is off.
@@ -58,15 +60,15 @@ func (e miss) speed() string {
 // misses is how many of the largest are told.
 const misses = 3
 
-// compare reads what bench wrote and sets it beside the timeline of its plan, of which a rank takes peak bytes.
-func (t *timeline) compare(file string, planned *gen.Planned, peak int64) error {
+// readMeasurement reads what bench wrote of the binary of a plan, of which a rank takes peak bytes.
+func readMeasurement(file string, planned *gen.Planned, peak int64) (*measurement, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("%w; --measured wants what a binary's bench --json printed", err)
+		return nil, fmt.Errorf("%w; --measured wants what a binary's bench --json printed", err)
 	}
-	m := &measurement{predicted: t}
+	m := &measurement{}
 	if err := json.Unmarshal(text, m); err != nil || len(m.KernelMS) == 0 || m.StepMS <= 0 {
-		return fmt.Errorf("%s is not what a binary's bench --json prints: it has no kernel_ms; run bench --json on a GPU", file)
+		return nil, fmt.Errorf("%s is not what a binary's bench --json prints: it has no kernel_ms; run bench --json on a GPU", file)
 	}
 	r := planned.Request
 	for _, f := range []struct {
@@ -76,7 +78,7 @@ func (t *timeline) compare(file string, planned *gen.Planned, peak int64) error 
 		{"model", m.Model, r.Model.Name}, {"target", m.Target, r.Target}, {"seq", m.Seq, r.Seq}, {"micro_batch", m.MicroBatch, r.MicroBatch}, {"gpus", m.Ranks, r.GPUs},
 	} {
 		if f.measured != f.own {
-			return fmt.Errorf("%s measured %s %v, and the plan has %v: give plan what the binary was built with", file, f.what, f.measured, f.own)
+			return nil, fmt.Errorf("%s measured %s %v, and the plan has %v: give plan what the binary was built with", file, f.what, f.measured, f.own)
 		}
 	}
 	running := r.GPUs
@@ -84,14 +86,22 @@ func (t *timeline) compare(file string, planned *gen.Planned, peak int64) error 
 		running = 1
 	}
 	m.other = m.PlannedBytes != peak*int64(running)
+	return m, nil
+}
+
+// beside puts a measurement beside the timeline of its plan: without a wire, where one rank ran alone.
+func (m *measurement) beside(t *timeline) {
+	m.times, m.families = parts{t.StepMS, t.GradMS, t.UpdateMS}, t
+	if m.Rehearsed {
+		m.times = t.NoWire
+	}
 	t.Measured = m
 	m.pair()
-	return nil
 }
 
 // pair finds the measured time of every family, and the largest misses.
 func (m *measurement) pair() {
-	t := m.predicted
+	t := m.families
 	found := map[string]bool{}
 	for i, f := range t.Families {
 		if ms, ok := m.KernelMS[f.Family]; ok {
@@ -126,9 +136,9 @@ func (m *measurement) print(w io.Writer) error {
 		name                string
 		predicted, measured float64
 	}{
-		{"forward and backward", m.predicted.GradMS, m.GradMS},
-		{"update", m.predicted.UpdateMS, m.UpdateMS},
-		{"step", m.predicted.StepMS, m.StepMS},
+		{"forward and backward", m.times.GradMS, m.GradMS},
+		{"update", m.times.UpdateMS, m.UpdateMS},
+		{"step", m.times.StepMS, m.StepMS},
 	} {
 		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%+.1f%%\n", part.name, part.predicted, part.measured, 100*(part.predicted/part.measured-1))
 	}

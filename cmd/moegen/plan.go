@@ -4,21 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"moegen/gen"
 	"moegen/ir"
+	"moegen/kernels"
 )
 
 // planCommand shows what a binary will take, without making it.
 func planCommand() *cobra.Command {
-	var request requestFlags
-	var asJSON, every, timed bool
+	request := requestFlags{manyNodes: true}
+	var asJSON, every, timed, explain bool
 	var measured string
 	output := newFlagGroup("Output")
 	output.flags.BoolVar(&every, "buffers", false, "list every buffer")
+	output.flags.BoolVar(&explain, "explain", false, "list what the planner chose among, with memory and predicted time, and why (target h100)")
 	output.flags.BoolVar(&timed, "timeline", false, "predict the time of every launch of a step, by family of kernels (target h100)")
 	output.flags.StringVar(&measured, "measured", "", "`FILE` with what the binary's bench --json printed, to set beside the timeline")
 	output.flags.BoolVar(&asJSON, "json", false, "print JSON, with every buffer")
@@ -39,37 +42,68 @@ cores and its bytes at that of memory, over the share of these that its family o
 			if err != nil {
 				return err
 			}
-			report := newPlanReport(planned)
+			report := newPlanReport(request.choice)
 			if timed {
-				if report.Timeline, err = newTimeline(planned); err != nil {
+				if report.Timeline, err = predict(planned, request.choice.Topology, report.PeakBytesPerGPU, measured); err != nil {
 					return err
 				}
 			}
-			if measured != "" {
-				if err := report.Timeline.compare(measured, planned, report.PeakBytesPerGPU); err != nil {
-					return err
-				}
-			}
+			out := cmd.OutOrStdout()
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), report)
+				return printJSON(out, report)
 			}
-			if err := report.print(cmd.OutOrStdout(), every); err != nil || !timed {
+			if err := report.print(out, every); err != nil {
 				return err
 			}
-			return report.Timeline.print(cmd.OutOrStdout())
+			if explain {
+				if err := printCandidates(out, request.choice); err != nil {
+					return err
+				}
+			}
+			if timed {
+				return report.Timeline.print(out)
+			}
+			return nil
 		},
 	}
 	addGroups(cmd, request.group(), output, request.dumpGroup())
 	return cmd
 }
 
+// predict returns the timeline of a plan, beside what was measured if there is a file of it.
+func predict(planned *gen.Planned, topology gen.Topology, peak int64, file string) (*timeline, error) {
+	plan := planned.Plan
+	var measured *measurement
+	if file != "" {
+		var err error
+		if measured, err = readMeasurement(file, planned, peak); err != nil {
+			return nil, err
+		}
+		if measured.Router == "balanced" {
+			plan = kernels.Balanced(plan)
+		}
+	}
+	t, err := newTimeline(planned, plan, topology.Wire())
+	if err == nil && measured != nil {
+		measured.beside(t)
+	}
+	return t, err
+}
+
 // planReport is a plan as it is shown.
 type planReport struct {
 	gen.Manifest
-	Launches map[string]int `json:"launches"` // of each program
-	Memory   []memoryGroup  `json:"memory"`   // adds up to the peak
-	Buffers  []bufferRow    `json:"buffers"`
-	Timeline *timeline      `json:"timeline,omitempty"`
+	Nodes       int              `json:"nodes"`
+	Recompute   gen.Recompute    `json:"recompute"`
+	Accumulate  int              `json:"accumulate"`                        // micro-batches of a step, as asked for
+	Room        int64            `json:"arena_room_bytes,omitempty"`        // that a GPU has for the peak
+	Context     int64            `json:"context_bytes,omitempty"`           // that a GPU has not: the driver's, beside the arena
+	ByOptimizer map[string]int64 `json:"peak_bytes_by_optimizer,omitempty"` // with all else the same
+	Launches    map[string]int   `json:"launches"`                          // of each program
+	Memory      []memoryGroup    `json:"memory"`                            // adds up to the peak
+	Buffers     []bufferRow      `json:"buffers"`
+	Candidates  []gen.Candidate  `json:"candidates,omitempty"` // what the planner chose among, the chosen one first
+	Timeline    *timeline        `json:"timeline,omitempty"`
 }
 
 // memoryGroup is a part of a rank's memory. What lives for good counts in full; what comes and goes counts as
@@ -113,9 +147,16 @@ var lasting = []struct {
 	{ir.Result, "results"},
 }
 
-func newPlanReport(planned *gen.Planned) planReport {
-	plan := planned.Plan
-	r := planReport{Manifest: planned.Manifest(version, testedGo), Launches: map[string]int{}}
+func newPlanReport(choice *gen.Choice) planReport {
+	planned, plan := choice.Planned, choice.Planned.Plan
+	r := planReport{Manifest: planned.Manifest(version, testedGo), Nodes: choice.Topology.Nodes, Recompute: planned.Request.Recompute,
+		Accumulate: choice.Accumulate(), Candidates: choice.Candidates, Launches: map[string]int{}}
+	if planned.Request.Target != "cpu" {
+		r.Room, r.Context, r.ByOptimizer = choice.Topology.Arena(), gen.ContextBytes, map[string]int64{}
+		for _, o := range gen.Optimizers[planned.Request.Target] {
+			r.ByOptimizer[o] = planned.PeakWith(o)
+		}
+	}
 	groups := map[*ir.Buffer]string{}
 	for _, b := range plan.Buffers {
 		for _, l := range lasting {
@@ -233,18 +274,54 @@ func fullest(plan *ir.Plan) []*ir.Buffer {
 	return best
 }
 
+// machines says what the plan is for, and how the ranks share the work.
+func (r planReport) machines() string {
+	text := fmt.Sprintf("%s ×%d, %s, micro-batches of %d×%d tokens a rank", r.Target, r.Ranks, r.DType, r.MicroBatch, r.Seq)
+	if r.Accumulate > 1 {
+		text += fmt.Sprintf(", %d a step (train --accumulate %d)", r.Accumulate, r.Accumulate)
+	}
+	if r.Nodes > 1 {
+		text = fmt.Sprintf("%d nodes, ", r.Nodes) + text
+	}
+	switch {
+	case r.Ranks > 1 && r.EP == 1:
+		text += "; all experts on every rank"
+	case r.Ranks > 1:
+		text += fmt.Sprintf("; experts over %d ranks", r.EP)
+	}
+	return text + fmt.Sprintf("; recompute %s", r.Recompute)
+}
+
+// others says what a rank would take with other optimizers.
+func (r planReport) others() string {
+	var list []string
+	for _, o := range gen.Optimizers[r.Target] {
+		if bytes, ok := r.ByOptimizer[o]; ok && o != r.Optimizer {
+			list = append(list, fmt.Sprintf("%s with --optimizer %s", grouped(bytes), o))
+		}
+	}
+	if list == nil {
+		return ""
+	}
+	return fmt.Sprintf(" with --optimizer %s; %s", r.Optimizer, strings.Join(list, ", "))
+}
+
 // print writes the report as a table.
 func (r planReport) print(w io.Writer, every bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"model", r.Model + " (" + r.Architecture + ")"},
-		{"target", fmt.Sprintf("%s ×%d, %s, micro-batches of %d×%d tokens a rank", r.Target, r.Ranks, r.DType, r.MicroBatch, r.Seq)},
+		{"target", r.machines()},
 		{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(r.Parameters), grouped(r.ActiveParameters))},
 		{"FLOPs a token", grouped(r.FLOPsPerToken)},
 		{"launches of a micro-batch", grouped(int64(r.Launches["micro_batch"]))},
-		{"peak memory a rank", grouped(r.PeakBytesPerGPU) + " bytes"},
+		{"peak memory a rank", grouped(r.PeakBytesPerGPU) + " bytes" + r.others()},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+	}
+	if r.Room > 0 {
+		fmt.Fprintf(t, "a GPU has\t%s bytes for it: it fits, and %s are left; another %s are the context's\n", grouped(r.Room), grouped(r.Room-r.PeakBytesPerGPU),
+			grouped(r.Context))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -17,8 +17,13 @@ type requestFlags struct {
 	layers  int
 	dump    string
 
+	gpus, nodes  int
+	globalBatch  int // rows
 	topologyFile string
-	topology     gen.Topology // of topologyFile; all unknown without
+	memory       float64 // GiB
+	manyNodes    bool    // programs for several nodes may be asked for
+
+	choice *gen.Choice // after plan
 }
 
 const layersUsage = "so many first layers of the model, at full width, to train or measure what does not fit whole (default: all)"
@@ -34,16 +39,23 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.StringVar(&f.request.DType, "dtype", "", "arithmetic and storage: f32 on cpu, bf16 on h100, which are also the defaults")
 	g.flags.StringVar(&f.request.Optimizer, "optimizer", "", "what AdamW keeps: on h100 split (the weight exactly, as bf16 and 16 low bits, and bf16 moments rounded\n"+
 		"stochastically; the default), bf16 (weight and moments), or f32 (weight and moments, beside the bf16 weight); on cpu f32")
-	g.flags.IntVar(&f.request.GPUs, "gpus", 1, "ranks, which share the rows of a batch and the experts of a layer; on cpu one process runs them all")
-	g.flags.IntVar(&f.request.EP, "ep", 0, "so many ranks share the experts of a layer, and as many again hold the same ones (default: as many as divide both\n"+
-		"--gpus and the model's experts)")
+	g.flags.IntVar(&f.gpus, "gpus", 1, "GPUs of a node, a rank each; ranks share the rows of a batch and the experts of a layer; on cpu one process runs them all")
+	if f.manyNodes {
+		g.flags.IntVar(&f.nodes, "nodes", 1, "nodes, joined by a network (target h100; plans only, nothing is built for several yet)")
+	}
+	g.flags.IntVar(&f.request.EP, "ep", 0, "so many ranks share the experts of a layer, and as many again hold the same ones (default: chosen on h100; on cpu as\n"+
+		"many as divide both the ranks and the model's experts)")
+	g.flags.IntVar(&f.globalBatch, "global-batch", 0, "sequences of a step of all ranks; where --micro-batch is not given, those of a rank are cut into micro-batches of the\n"+
+		"size that is predicted to be the fastest (target h100; default: one micro-batch a rank)")
 	g.flags.StringVar(&f.topologyFile, "topology", "", "`FILE` that moegen doctor --save wrote on the machine: gives --gpus where that is not given, and the memory that a\n"+
 		"plan must fit into (target h100)")
+	g.flags.Float64Var(&f.memory, "memory", 0, "`GiB` of memory of a GPU, as its driver counts it (target h100; default: the topology's, or 79.18 as an H100 has)")
 	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
 		"what backward does again instead of keeping it: none, up (the experts' up-projection), dispatch (that, and what\n"+
-			"ranks sent each other for it), block (whole layers) or auto (up, in as many layers as keep activations small\n"+
-			"beside parameters and their state)")
+			"ranks sent each other for it), block (whole layers) or auto (on h100 what is predicted to be the fastest of what\n"+
+			"fits; on cpu up, in as many layers as keep activations small beside parameters and their state)")
+	g.flags.BoolVar(&f.request.NoOverlap, "no-overlap", false, "on several GPUs, do not hide under computation what ranks exchange: the same results, later")
 	return g
 }
 
@@ -61,7 +73,12 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 			return nil, err
 		}
 	}
-	if err := f.useTopology(cmd); err != nil {
+	machines, err := f.machines(cmd)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := f.rows(cmd)
+	if err != nil {
 		return nil, err
 	}
 	m, err := loadLayers(model, f.layers)
@@ -75,51 +92,23 @@ func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, err
 	if f.request.DType == "" {
 		f.request.DType = gen.DTypes[f.request.Target]
 	}
-	var dumps gen.Files
-	var collect func(gen.Dump)
-	if f.dump != "" {
-		collect = func(d gen.Dump) { dumps = append(dumps, gen.File{Path: d.Path, Data: []byte(d.Text)}) }
+	if f.choice, err = gen.Choose(f.request, machines, rows); err != nil || f.dump == "" {
+		return f.planned(), err
 	}
-	planned, err := gen.Plan(f.request, collect)
-	if err != nil || f.dump == "" {
-		return planned, err
+	var dumps gen.Files
+	planned, err := gen.Plan(f.choice.Request, func(d gen.Dump) { dumps = append(dumps, gen.File{Path: d.Path, Data: []byte(d.Text)}) })
+	if err != nil {
+		return nil, err
 	}
 	return planned, writeFolder(f.dump, dumps)
 }
 
-// useTopology takes from the topology file what the command line does not say.
-func (f *requestFlags) useTopology(cmd *cobra.Command) (err error) {
-	if f.topologyFile == "" {
+// planned is what was chosen, or nil.
+func (f *requestFlags) planned() *gen.Planned {
+	if f.choice == nil {
 		return nil
 	}
-	if f.topology, err = readTopology(f.topologyFile); err != nil {
-		return err
-	}
-	there := f.topology.Nodes * f.topology.GPUs
-	if !cmd.Flags().Changed("gpus") {
-		f.request.GPUs = there
-	} else if f.request.Target != "cpu" && f.request.GPUs > there {
-		return fmt.Errorf("--gpus %d are more than the %d of %s; give fewer, or another topology", f.request.GPUs, there, f.topologyFile)
-	}
-	return nil
-}
-
-// room returns how many bytes a GPU of the topology has for the arena of a rank, 0 where there is no GPU or that is not known.
-func (f *requestFlags) room() int64 {
-	if f.request.Target == "cpu" {
-		return 0
-	}
-	return f.topology.Arena()
-}
-
-// checkRoom refuses a plan that a GPU of the topology has no room for.
-func (f *requestFlags) checkRoom(planned *gen.Planned) error {
-	room := f.room()
-	if need := planned.Manifest(version, testedGo).PeakBytesPerGPU; room > 0 && need > room {
-		return fmt.Errorf("the plan takes %s bytes of every GPU, and those of %s have %s for it; use more GPUs, or a smaller --micro-batch or --seq",
-			grouped(need), f.topologyFile, grouped(room))
-	}
-	return nil
+	return f.choice.Planned
 }
 
 // refuseExisting returns an error when there is something at path already.
