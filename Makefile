@@ -4,7 +4,7 @@ GO   ?= go
 OUT  ?= out
 PYTHON ?= python3
 
-.PHONY: build quickstart test sim-exhaustive race fuzz bench bench-gemm generate check clean
+.PHONY: build quickstart test test-cgo sim-exhaustive race fuzz bench bench-gemm generate check clean
 
 build: ## the moegen binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/moegen ./cmd/moegen
@@ -12,10 +12,16 @@ build: ## the moegen binary, in bin/
 quickstart: build ## a minute or two of training on the Go standard library's source, and a sample
 	MOEGEN=bin/moegen OUT=$(OUT)/quickstart GOROOT=$$($(GO) env GOROOT) scripts/quickstart
 
-test: check ## everything
+test: check test-cgo ## everything
 	$(GO) test -timeout 30m ./...
 	cd runtime/host/asm && $(GO) test ./...
 	cd runtime/sim/asm && $(GO) test ./...
+
+test-cgo: ## driver/cgo under the race detector, where there is a C compiler
+	@if command -v gcc >/dev/null; then \
+	  scripts/with_cgo $(GO) vet -tags cgodriver ./runtime/driver/cgo && \
+	  scripts/with_cgo $(GO) test -race -tags cgodriver ./runtime/driver/cgo; \
+	else echo 'SKIPPED: there is no gcc, with which driver/cgo is compiled'; fi
 
 sim-exhaustive: ## the simulator's approximate functions on all 2^32 inputs: some minutes
 	$(GO) test -tags exhaustive -run TestExhaustive -timeout 60m ./runtime/sim/arith

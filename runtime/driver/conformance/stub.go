@@ -35,14 +35,20 @@ var stubFolder string
 // the test.
 func Stub(t testing.TB) driver.Libraries {
 	t.Helper()
+	NeedC(t)
 	path, err := stubLibrary()
 	if err != nil {
-		if _, missing := exec.LookPath("gcc"); missing != nil {
-			t.Skip("SKIPPED: the stub driver is built with gcc, which is not installed: what the driver is given is not checked")
-		}
 		t.Fatal(err)
 	}
 	return driver.Libraries{CUDA: path, NVML: path}
+}
+
+// NeedC skips the test, aloud, where there is no C compiler.
+func NeedC(t testing.TB) {
+	t.Helper()
+	if _, missing := exec.LookPath("gcc"); missing != nil {
+		t.Skip("SKIPPED: the stub driver is built with gcc, which is not installed: what the driver is given is not checked")
+	}
 }
 
 // OnStub opens the stub.
@@ -72,16 +78,19 @@ func GPU(t testing.TB, open driver.Opener) func() (driver.Driver, error) {
 //go:embed stub management
 var stubSources embed.FS
 
-var stubLibrary = sync.OnceValues(func() (string, error) {
-	if err := os.CopyFS(stubFolder, stubSources); err != nil {
+var stubLibrary = sync.OnceValues(func() (string, error) { return BuildStub(stubFolder) })
+
+// BuildStub builds the library that poses as the driver, and as its management library, in a folder, and returns its path.
+func BuildStub(folder string) (string, error) {
+	if err := os.CopyFS(folder, stubSources); err != nil {
 		return "", err
 	}
-	sources, err := filepath.Glob(filepath.Join(stubFolder, "stub", "*.c"))
+	sources, err := filepath.Glob(filepath.Join(folder, "stub", "*.c"))
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(stubFolder, "libstub.so")
+	path := filepath.Join(folder, "libstub.so")
 	cmd := exec.Command("gcc", append([]string{"-shared", "-fPIC", "-O1", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-o", path}, sources...)...)
 	cmd.Stderr = os.Stderr
 	return path, cmd.Run()
-})
+}
