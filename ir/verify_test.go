@@ -117,6 +117,46 @@ program p
 	}
 }
 
+// TestVerifyGroups moves members of groups.
+func TestVerifyGroups(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 512
+map a [4] init ones 0.0
+  piece "a" [4] at 0
+map all [32] members [a b]
+map b [8] init ones 0.0
+  piece "b" [8] at 0
+buffer a f32[4] param of a at 0
+buffer all f32[32] param of all at 0
+buffer b f32[8] param of b at 64
+buffer grad.a f32[4] grad of a at 128
+buffer grad.all f32[32] grad of all at 128
+buffer grad.b f32[8] grad of b at 192
+buffer moment.all f32[32] state of all at 256
+program p
+  all = adamw(all, grad.all, moment.all, moment.all, all, all) {parts=1, stride=1} kernel adamw cost 0 0 0
+`
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"param of b at 64", "param of b at 8", "all does not hold the param of b in its place\np: a and b share memory"},
+		{"param of b at 64", "param of b at 104", "all does not hold the param of b in its place\np: b and grad.a share memory\np: b and grad.all share memory"},
+		{"grad of b at 192", "grad of b at 256", "grad.all does not hold the grad of b in its place\np: grad.b and moment.all share memory"},
+		{"members [a b]", "members [b a]", "all does not hold the param of a in its place\ngrad.all does not hold the grad of a in its place"},
+		{"members [a b]", "members [a]", "p: all and b share memory\np: grad.all and grad.b share memory"},
+		{"state of all at 256", "state of all at 128", "p: grad.a and moment.all share memory\np: grad.all and moment.all share memory\np: grad.b and moment.all share memory"},
+	} {
+		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := VerifyPlan(p); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: got %v, want %q", c.new, err, c.want)
+		}
+		if again := PrintPlan(p); again != strings.Replace(plan, c.old, c.new, 1) {
+			t.Errorf("got\n%s", again)
+		}
+	}
+}
+
 // TestWithoutDead: what feeds neither a write nor a tap goes.
 func TestWithoutDead(t *testing.T) {
 	g, err := Parse(`graph g ranks 1
