@@ -49,6 +49,7 @@ func Timeline(plan *ir.Plan, wire Wire) ([]Timed, error) {
 // timed adds the launches of a program to a list.
 func timed(list []Timed, p *ir.Program, wire Wire) []Timed {
 	last := make([]int, len(p.Launches)) // launch on the GPU of each of the plan's
+	var held [ir.Streams][]int           // what the next launch on the GPU waits for, with those of the plan in front of it that are none
 	for i, l := range p.Launches {
 		first := len(list)
 		for _, s := range stepsOf(l) {
@@ -65,10 +66,11 @@ func timed(list []Timed, p *ir.Program, wire Wire) []Timed {
 			t := busiest(list[first:])
 			t.Link, t.Network, t.Wire = link, network, wire.micros(link, network)
 		}
+		for _, other := range l.After {
+			held[l.Stream] = append(held[l.Stream], last[other])
+		}
 		if len(list) > first {
-			for _, other := range l.After {
-				list[first].After = append(list[first].After, last[other])
-			}
+			list[first].After, held[l.Stream] = held[l.Stream], nil
 		}
 		last[i] = max(0, len(list)-1)
 	}
