@@ -56,7 +56,6 @@ func (f *requestFlags) group() flagGroup {
 			"ranks sent each other for it), block (whole layers) or auto (on h100 what is predicted to be the fastest of what\n"+
 			"fits; on cpu up, in as many layers as keep activations small beside parameters and their state)")
 	g.flags.BoolVar(&f.request.NoOverlap, "no-overlap", false, "on several GPUs, do not hide under computation what ranks exchange: the same results, later")
-	g.flags.BoolVar(&f.request.NoOverlap, "no-overlap", false, "on several GPUs, do not hide under computation what ranks exchange: the same results, later")
 	return g
 }
 
