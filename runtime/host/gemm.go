@@ -116,7 +116,7 @@ func (g *product) dense(p *Pool, m, n, k int) {
 		g.empty(0, m, 0, n)
 		return
 	}
-	const deep = 16 * kBlock
+	const deep = 8 * kBlock // shallow enough for twice nTask columns: rows of a are copied half as often
 	step := kStep(k)
 	span := min(k, deep/step*step)
 	columns := min(n, sharedFloats/span/nTask*nTask)
