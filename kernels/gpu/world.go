@@ -8,6 +8,7 @@ import (
 // What crosses between ranks is fetched: a rank whose operands are ready waits for the others at a barrier, reads what it needs
 // of them through their addresses, and waits again, so that nobody writes what another still reads. Blocks that wait for
 // other ranks are those of the barrier alone, one a rank: however many ranks share a GPU, they leave room for each other's work.
+// Barriers are counted one by one, so all of a program's run on one stream.
 
 const (
 	peerThreads = 512 // of a block: four pieces a thread under way keep a link busy

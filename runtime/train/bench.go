@@ -67,7 +67,7 @@ func newBench(program Program) *cobra.Command {
 		Long: `Measure the speed and the memory of a training step: forward, backward and AdamW
 (learning rate 1e-3, no clipping, no accumulation) on a new batch of random tokens
 every step, uniform over the vocabulary. The shares of the step come from a pass
-of their own after the timed steps.`,
+of their own after the timed steps, in which no two kernels run at the same time.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if *steps < 1 || *warmup < 0 {
