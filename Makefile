@@ -4,7 +4,7 @@ GO   ?= go
 OUT  ?= out
 PYTHON ?= python3
 
-.PHONY: build quickstart test test-cgo sim-exhaustive race fuzz bench bench-gemm generate check clean
+.PHONY: build quickstart test test-cgo sim-exhaustive race fuzz bench bench-gemm scaling generate check clean
 
 build: ## the moegen binary, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/moegen ./cmd/moegen
@@ -41,6 +41,9 @@ bench: ## speed of kernels and of whole steps; docs/benchmarks.md has results
 bench-gemm: ## matrix products beside those of NumPy and PyTorch (PYTHON: an interpreter that has both)
 	$(GO) test -run '^$$' -bench 'GEMM|Grouped' ./runtime/host
 	$(PYTHON) scripts/peers/gemm_peers.py
+
+scaling: build ## plans for more and more GPUs, the tables of docs/scaling.md
+	scripts/scaling bin/moegen
 
 generate: ## assembly of the host kernels and the simulator, written anew by its generators
 	$(GO) generate ./runtime/host ./runtime/sim

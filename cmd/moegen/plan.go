@@ -31,8 +31,12 @@ func planCommand() *cobra.Command {
 		Long: `Show what a training binary will take: parameters, floating-point operations a token, and where every byte of
 a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.
 
-With --timeline also how long a step is to take: for every launch the longer of its FLOPs at the speed of the tensor
-cores and its bytes at that of memory, over the share of these that its family of kernels was measured to reach.`,
+For h100 the planner chooses what is not given, of all that fits into the memory of a GPU what is predicted to be the fastest: how many
+ranks share experts, what backward computes again, and, with --global-batch, how rows are cut into micro-batches. What
+cannot fit is refused, with the smallest changes that would.
+
+With --timeline also how long a step is to take: for every launch its FLOPs at the speed of the tensor cores and its bytes at that of
+memory, each over the share that its family of kernels was measured to reach, and for what is fetched from other GPUs the time on the wire.`,
 		Args: oneModel,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if measured != "" && !timed {
