@@ -7,12 +7,12 @@ import (
 	"moegen/ir"
 )
 
-// What AdamW keeps follows from the optimizer; random bits are a parameter's own, and on several ranks an expert's weight has
-// those of its place in the whole parameter.
+// What AdamW keeps of the dense parameters and of the experts follows from the optimizer, and so much of it as a rank's part needs;
+// random bits are the group's own.
 func TestOptimizers(t *testing.T) {
 	for _, c := range []struct {
 		optimizer, op string
-		keeps         string // of the final norm's weight
+		keeps         string // of either group
 	}{
 		{"", "adamw_split", "i16 bf16 bf16"}, {"split", "adamw_split", "i16 bf16 bf16"},
 		{"bf16", "adamw", "bf16 bf16"}, {"f32", "adamw_master", "f32 f32 f32"},
@@ -45,8 +45,12 @@ func TestOptimizers(t *testing.T) {
 			var keeps []string
 			for _, v := range n.In[2 : len(n.In)-2] {
 				keeps = append(keeps, v.Type.DType.String())
-				if v.Role != ir.State {
-					t.Errorf("%s is no optimizer state", v.Name)
+				parts := 2 // of the dense parameters, which both ranks hold; the experts are split
+				if weight.Param.Expert {
+					parts = 1
+				}
+				if share := ir.Share(weight.Type.Elements(), parts); v.Role != ir.State || v.Type.Elements() != share {
+					t.Errorf("%s is %s %s, of which a rank has %d elements", v.Name, v.Role, v.Type, share)
 				}
 			}
 			if got := strings.Join(keeps, " "); got != c.keeps {
@@ -60,6 +64,9 @@ func TestOptimizers(t *testing.T) {
 			} else {
 				streams[s] = weight.Name
 			}
+		}
+		if c.op == "adamw_split" && len(streams) != 2 {
+			t.Errorf("%d groups are updated, want 2", len(streams))
 		}
 	}
 	req := toyRequest(t, 1, RecomputeNone)
