@@ -168,6 +168,7 @@ typedef struct {
 	CUlaunchAttribute *attributes;
 	unsigned count;
 } CUlaunchConfig;
+_Static_assert(sizeof(CUtensorMap) == 128 && sizeof(CUlaunchAttribute) == 72 && sizeof(CUlaunchConfig) == 56, "sizes of CUDA 12");
 
 #define FOREIGN
 #define CU(name, version, parameters) CUresult name parameters __asm__(#name version);

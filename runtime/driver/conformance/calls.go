@@ -65,6 +65,7 @@ func setUp(t testing.TB, open func() (driver.Driver, error)) *gpu {
 	t.Cleanup(func() { check(t, g.Close()) })
 	g.module, _, err = g.Load([]byte(Kernels))
 	must(t, err)
+	t.Cleanup(func() { check(t, g.Unload(g.module)) })
 	return g
 }
 

@@ -26,10 +26,19 @@ __attribute__((constructor)) static void configure(void) {
 	}
 }
 
+static int handles; // that somebody has to give up: all but those of functions
+
 void *new_handle(size_t size, uint32_t magic) {
 	uint32_t *h = calloc(1, size);
 	*h = magic;
+	if (magic != FUNCTION) __sync_fetch_and_add(&handles, 1);
 	return h;
+}
+
+int end_handle(uint32_t *magic) {
+	*magic = DEAD;
+	__sync_fetch_and_sub(&handles, 1);
+	return OK;
 }
 
 EXPORT int cuDriverGetVersion(int *v) { OUT(v); *v = config.version; return OK; }
@@ -113,9 +122,15 @@ EXPORT int cuDevicePrimaryCtxRetain(context **c, int d) {
 	return OK;
 }
 
+static int n_ranges; // of memory
+
+// What is left when the last GPU is given up has leaked.
 EXPORT int cuDevicePrimaryCtxRelease_v2(int d) {
 	NEED_GPU(d);
 	ABI(contexts[d].retained-- > 0, "released more often than retained");
+	for (int i = 0; i < MAX_GPUS; i++)
+		if (contexts[i].retained) return OK;
+	ABI(!handles && !n_ranges, "%d handles and %d pieces of memory are left", handles, n_ranges);
 	return OK;
 }
 
@@ -147,7 +162,6 @@ EXPORT int cuCtxGetStreamPriorityRange(int *least, int *greatest) {
 
 // Memory that GPUs know: of a device (its number), or pinned of the host (-1, or -2 for a registered mapping).
 static struct range { devptr at; uint64_t size; int gpu; } ranges[4096];
-static int n_ranges;
 static int locked;
 static void lock(void) { while (__sync_lock_test_and_set(&locked, 1)) ; }
 static void unlock(void) { __sync_lock_release(&locked); }

@@ -105,7 +105,7 @@ EXPORT int cuModuleLoadDataEx(module **m, const char *image, unsigned count, con
 	return OK;
 }
 
-EXPORT int cuModuleUnload(module *m) { NEED_CONTEXT; NEED(m, MODULE); m->magic = DEAD; return OK; }
+EXPORT int cuModuleUnload(module *m) { NEED_CONTEXT; NEED(m, MODULE); return end_handle(&m->magic); }
 
 EXPORT int cuModuleGetFunction(function **f, module *m, const char *name) {
 	OUT(f);

@@ -49,7 +49,7 @@ EXPORT int cuStreamCreateWithPriority(stream **s, unsigned flags, int priority) 
 	return OK;
 }
 
-EXPORT int cuStreamDestroy_v2(stream *s) { NEED_STREAM(s); s->magic = DEAD; return OK; }
+EXPORT int cuStreamDestroy_v2(stream *s) { NEED_STREAM(s); return end_handle(&s->magic); }
 
 // spoil is what calls that must not be made during a capture do to it.
 static int spoil(stream *s) { s->capture->spoilt = 1; return CAPTURE_UNSUPPORTED; }
@@ -124,7 +124,7 @@ EXPORT int cuEventCreate(event **e, unsigned flags) {
 	return OK;
 }
 
-EXPORT int cuEventDestroy_v2(event *e) { NEED_CONTEXT; NEED(e, EVENT); e->magic = DEAD; return OK; }
+EXPORT int cuEventDestroy_v2(event *e) { NEED_CONTEXT; NEED(e, EVENT); return end_handle(&e->magic); }
 EXPORT int cuEventSynchronize(event *e) { NEED_CONTEXT; NEED(e, EVENT); return OK; }
 
 EXPORT int cuEventRecordWithFlags(event *e, stream *s, unsigned flags) {
@@ -216,8 +216,8 @@ EXPORT int cuGraphInstantiateWithFlags(graph **exec, graph *g, uint64_t flags) {
 	return OK;
 }
 
-EXPORT int cuGraphDestroy(graph *g) { NEED_CONTEXT; NEED(g, GRAPH); g->magic = DEAD; return OK; }
-EXPORT int cuGraphExecDestroy(graph *g) { NEED_CONTEXT; NEED(g, EXEC); g->magic = DEAD; return OK; }
+EXPORT int cuGraphDestroy(graph *g) { NEED_CONTEXT; NEED(g, GRAPH); return end_handle(&g->magic); }
+EXPORT int cuGraphExecDestroy(graph *g) { NEED_CONTEXT; NEED(g, EXEC); return end_handle(&g->magic); }
 EXPORT int cuGraphUpload(graph *g, stream *s) { NEED_STREAM(s); NEED(g, EXEC); return OK; }
 
 EXPORT int cuGraphLaunch(graph *g, stream *s) {

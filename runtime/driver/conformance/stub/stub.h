@@ -94,6 +94,7 @@ extern struct config { int version, init, gpus, capability, memory_mib, fault, o
 	if (!(handle) || (handle)->magic != (kind)) return INVALID_HANDLE
 
 void *new_handle(size_t size, uint32_t magic);
+int end_handle(uint32_t *magic);
 int reachable(context *c, devptr a, uint64_t n, int kernel); // whether the GPU may access n bytes at a
 int known(devptr a, uint64_t n);                             // whether they are device or pinned memory at all
 int run_launch(const launch *l);
