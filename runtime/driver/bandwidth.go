@@ -87,10 +87,22 @@ func (m *meter) prepare() (err error) {
 	return err
 }
 
-// close gives back what does not go with the GPU, and the GPU.
+// close gives everything back.
 func (m *meter) close() error {
 	if err := m.device.Bind(); err != nil {
 		return err
+	}
+	for _, e := range []Event{m.begin, m.end} {
+		if e.Handle != 0 {
+			if err := m.device.FreeEvent(e); err != nil {
+				return err
+			}
+		}
+	}
+	if m.stream != nil {
+		if err := m.stream.Close(); err != nil {
+			return err
+		}
 	}
 	if m.host.Bytes != nil {
 		if err := m.device.FreeHost(m.host); err != nil {
