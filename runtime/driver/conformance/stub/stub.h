@@ -83,7 +83,7 @@ typedef struct stream {
 typedef struct graph { uint32_t magic; context *c; op *first; } graph;
 
 extern __thread context *current;
-extern struct config { int version, init, gpus, capability, memory_mib, fault, old_jit, lost, rows_failed, nvml; } config;
+extern struct config { int version, init, gpus, capability, memory_mib, fault, old_jit, lost, rows_failed, nvml, careless; } config;
 
 // Every call that needs a context begins with this.
 #define NEED_CONTEXT \
