@@ -172,6 +172,9 @@ func (e *emitter) layout() *jen.Statement {
 	if add("Choice", "choice") == nil {
 		fields = append(fields, jen.Id("Choice").Op(":").Lit(-1))
 	}
+	if add("PoolUse", "pool_use") == nil {
+		fields = append(fields, jen.Id("PoolUse").Op(":").Lit(-1))
+	}
 	must("GradNorm", "grad_norm")
 	must("HeadRow", "head_row")
 	logits := must("Logits", "logits")

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -28,7 +29,8 @@ type Request struct {
 	EP         int    // ranks that share the experts of a layer, a divisor of both; 0: as many as can
 	Optimizer  string // what AdamW keeps: bf16, split, f32; "": the target's default, the first of Optimizers
 	Recompute  Recompute
-	NoOverlap  bool // what ranks exchange is not hidden under computation: one stream
+	Pool       float64 // of the rows that ranks are expected to receive, room to keep so many times as many; at least 1; 0: 1.1
+	NoOverlap  bool    // what ranks exchange is not hidden under computation: one stream
 }
 
 // DTypes gives, by target, the element type that it trains in.
@@ -87,6 +89,9 @@ func (r Request) complete() Request {
 	if r.EP == 0 {
 		r.EP = commonDivisors(r.GPUs, r.Model.Facts.Experts)[0]
 	}
+	if r.Pool == 0 {
+		r.Pool = poolFactor
+	}
 	return r
 }
 
@@ -109,6 +114,9 @@ func (r Request) check() error {
 	}
 	if !slices.Contains(Recomputes, r.Recompute) {
 		return fmt.Errorf("there is no way to recompute called %q; use auto, none, up, dispatch or block", r.Recompute)
+	}
+	if r.Pool != 0 && !(r.Pool >= 1 && r.Pool <= math.MaxInt32) {
+		return fmt.Errorf("--pool %v: a pool has room for at least what is expected; give a factor of 1 or more", r.Pool)
 	}
 	return nil
 }

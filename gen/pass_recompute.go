@@ -15,11 +15,12 @@ const (
 	// longest, as it takes for what is kept to stay small beside what lives for good.
 	RecomputeAuto Recompute = "auto"
 	// RecomputeNone keeps the results of matrix products and attention; what is bound by memory bandwidth
-	// (norms, rope, activations, gathers) is computed again all the same.
+	// (norms, rope, activations, gathers) is computed again all the same. Tokens that ranks sent each other come from a pool.
 	RecomputeNone Recompute = "none"
 	// RecomputeUp also computes the experts' up-projection again.
 	RecomputeUp Recompute = "up"
-	// RecomputeDispatch also has the ranks send each other the tokens of that product again: what is kept is where they went.
+	// RecomputeDispatch also has the ranks send each other the tokens of that product again: there is no pool, what is kept is where
+	// they went.
 	RecomputeDispatch Recompute = "dispatch"
 	// RecomputeBlock keeps only the input of a layer and its routing.
 	RecomputeBlock Recompute = "block"
@@ -39,6 +40,9 @@ const (
 // that those results need not be kept in between. Routing is never computed again: a router asked twice could
 // answer twice. The head is left alone: its backward follows its forward at once.
 func recompute(s *step) error {
+	if mode := s.req.Recompute; mode != RecomputeDispatch && mode != RecomputeBlock {
+		s.micro = pooled(s.micro, s.req.Pool)
+	}
 	s.micro = recomputed(s.micro, again(s.micro, s.req.Recompute))
 	return nil
 }
@@ -64,9 +68,9 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 		}
 		switch mode {
 		case RecomputeAuto, RecomputeNone:
-			set[n] = n.Op.Cheap
+			set[n] = n.Op.Cheap || is(n, "dispatch_keep")
 		case RecomputeUp:
-			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu")
+			set[n] = n.Op.Cheap || is(n, "dispatch_keep") || feeds(uses, n, "swiglu")
 		case RecomputeDispatch:
 			set[n] = n.Op.Cheap || feeds(uses, n, "swiglu") || is(n, "dispatch")
 		case RecomputeBlock:
@@ -134,10 +138,15 @@ func leavesLayer(uses map[*ir.Value][]*ir.Node, n *ir.Node) bool {
 
 func recomputed(g *ir.Graph, set map[*ir.Node]bool) *ir.Graph {
 	fresh := map[*ir.Value]*ir.Value{} // forward value → the copy that backward reads
+	pool := filled(g)
 	var operand func(r *ir.Rewriter, v *ir.Value) *ir.Value
 	operand = func(r *ir.Rewriter, v *ir.Value) *ir.Value {
 		if v == nil || v.Def == nil || !set[v.Def] {
 			return r.Get(v)
+		}
+		if fresh[v] == nil && is(v.Def, "dispatch_keep") {
+			x, source, received, position := v.Def.In[0], v.Def.In[1], v.Def.In[2], v.Def.In[3]
+			fresh[v] = restored(r, v.Def, pool, []*ir.Value{operand(r, x), operand(r, source), operand(r, received), operand(r, position)})
 		}
 		if fresh[v] == nil {
 			var in []*ir.Value

@@ -22,22 +22,24 @@ var dispatch = &Op{
 		}
 		return []Type{Bounded(n.elem(0), s, d)}, err
 	},
-	EvalRanks: func(n *Node, in, out [][]*Tensor) {
-		tokens := n.In[0].Type.Dim(0)
-		for r := range out {
-			received, group := in[r][2].Int(0), groupOf(n.In[3], r)
-			for i := range received {
-				from := in[r][1].Int(i)
-				copy(out[r][0].Row(i), in[group+from/tokens][0].Row(from%tokens))
-			}
-			poison(out[r][0], received)
-		}
-	},
+	EvalRanks: evalDispatch,
 	Grad: func(b *Builder, n *Node, dy []*Value) []*Value {
 		source, received, position := n.In[1], n.In[2], n.In[3]
 		return []*Value{b.named("combine", "d."+n.In[0].Name, dy[0], position, source, received, nil), nil, nil, nil}
 	},
 	Cost: func(n *Node) Cost { return exchangeCost(n, n.Out[0], n.In[3]) },
+}
+
+func evalDispatch(n *Node, in, out [][]*Tensor) {
+	tokens := n.In[0].Type.Dim(0)
+	for r := range out {
+		received, group := in[r][2].Int(0), groupOf(n.In[3], r)
+		for i := range received {
+			from := in[r][1].Int(i)
+			copy(out[r][0].Row(i), in[group+from/tokens][0].Row(from%tokens))
+		}
+		poison(out[r][0], received)
+	}
 }
 
 // planned checks the results of a dispatch_plan among the operands and returns S.

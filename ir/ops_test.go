@@ -107,6 +107,7 @@ input r i32[8]
 input b f32[<=4~2 6]
 input bm i32[<=4~2 2]
 input bi i32[<=4~2]
+input p i32[<=8~4]
 input one i32[1]
 input record f32[16]
 input s f64[1]
@@ -180,6 +181,12 @@ input wide f32[8 12]
 		{"y, z, u, t = dispatch_plan(m) {experts=5, ranks=2}", "5 experts on 2 ranks for idx of type i32[4 2]"},
 		{"y = dispatch(f, i, one, m)", "operand source has type i32[4], position i32[4 2]"},
 		{"y = dispatch(x, bi, one, m)", "operand source has type i32[<=4~2], position i32[4 2]"},
+		{"y, z = pool_open() {rows=5, cols=6, dtype=\"f31\"}", "there is no element type \"f31\""},
+		{"y, z = pool_open() {rows=5, cols=0, dtype=\"f32\"}", "result pool would have type f32[5 0]"},
+		{"y, z, u, t = dispatch_keep(g, p, one, m, x, two)", "operand pool has type f32[5 5] for rows of type f32[<=8~4 4]"},
+		{"y, z, u, t = dispatch_keep(g, p, one, m, b, two)", "operand pool has type f32[<=4~2 6] for rows of type f32[<=8~4 4]"},
+		{"y, z, u, t = dispatch_keep(g, p, one, m, g, one)", "operand use has type i32[1], want i32[2]"},
+		{"y = dispatch_restore(g, p, one, m, g, two)", "operand slot has type i32[2], want i32[1]"},
 		{"y = sum_squares(b, _, _) {parts=1, stride=1}", "operand x has type f32[<=4~2 6], want fixed dims"},
 		{"y, z = clip_scale(record, s, v)", "operand v has type f32[6], want f64[1]"},
 		{"y, z, u = adamw(f, f, v, f, v, record) {parts=1, stride=1}", "operand m has type f32[6], want f32[4 6]"},
@@ -223,6 +230,9 @@ summed = grouped_linear_unpermute(xr, we, offsets, slots, _, _, received)
 dx = grouped_linear_dgrad_unpermute(grouped, we, offsets, slots, _, received)
 emb = embedding(tokens, w) {padding=-1}
 sent = dispatch(x, source, received, position)
+pool, use = pool_open() {rows=15, cols=16, dtype="f32"}
+kept, pool1, use1, slot = dispatch_keep(x, source, received, position, pool, use)
+restored = dispatch_restore(x, source, received, position, pool1, slot)
 sum = all_reduce(x) {ranks=4}
 scattered = reduce_scatter(flat) {parts=4, stride=1}
 gathered = all_gather(flat) {parts=4, stride=1}
@@ -251,6 +261,10 @@ updated, m, v = adamw(flat, flat, share, share, scale, record) {parts=4, stride=
 		{"emb", Cost{Bytes: 4 * (8 + 2*8*16)}},
 		// Of 12 expected rows three quarters come from other ranks.
 		{"sent", Cost{Bytes: 4 * (8*16 + 12 + 1 + 8*4 + 12*16), Sent: 4 * 9 * 16}},
+		// The rows arrive, are left and kept. They come back from the pool.
+		{"pool", Cost{Bytes: 4 * 2}},
+		{"kept", Cost{Bytes: 4 * 3 * 12 * 16, Sent: 4 * 9 * 16}},
+		{"restored", Cost{Bytes: 4 * 2 * 12 * 16}},
 		// A quarter of 1000 elements from each of three others, added to the own and left; others read as much of the rank's.
 		{"scattered", Cost{FLOPs: 750, Bytes: 4 * (1000 + 250), Sent: 4 * 750}},
 		// The other three quarters are written, and the own is read by three others.

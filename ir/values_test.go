@@ -128,6 +128,39 @@ y = combine(xs, position, source, received, _)
 			},
 		},
 		{
+			"pool_open, dispatch_keep, dispatch_restore: a pool with room for what rank 1 receives twice and rank 0 once", `
+graph g ranks 2
+input idx i32[2 2]
+input idx2 i32[2 1]
+input x f32[2 1]
+input x2 f32[2 1]
+input now f32[2 1]
+pool, use = pool_open() {rows=5, cols=1, dtype="f32"}
+received, source, position, idx_local = dispatch_plan(idx) {experts=4, ranks=2} : i32[1], i32[<=4~4], i32[2 2], i32[<=4~4 2]
+received2, source2, position2, idx_local2 = dispatch_plan(idx2) {experts=4, ranks=2} : i32[1], i32[<=4~2], i32[2 2], i32[<=4~2 1]
+y, pool1, use1, slot = dispatch_keep(x, source, received, position, pool, use)
+y2, pool2, use2, slot2 = dispatch_keep(x2, source2, received2, position2, pool1, use1)
+z = dispatch_restore(now, source, received, position, pool2, slot)
+z2 = dispatch_restore(now, source2, received2, position2, pool2, slot2)
+`,
+			[]byName{
+				{"idx": {0, 1, 3, 0}, "idx2": {0, 3}, "x": {10, 20}, "x2": {1, 2}, "now": {100, 200}},
+				{"idx": {2, 3, 1, 2}, "idx2": {0, 1}, "x": {30, 40}, "x2": {3, 4}, "now": {300, 400}},
+			},
+			[]byName{
+				{
+					"use": {0, 0}, "y": {10, 20, 40, poisoned}, "use1": {3, 0}, "slot": {0},
+					"y2": {1, 3, 4, poisoned}, "use2": {3, 1}, "slot2": {-1}, "pool2": {10, 20, 40, poisoned, poisoned},
+					"z": {10, 20, 40, poisoned}, "z2": {100, 300, 400, poisoned},
+				},
+				{
+					"use": {0, 0}, "y": {20, 30, 40, poisoned}, "use1": {3, 0}, "slot": {0},
+					"y2": {2, poisoned, poisoned, poisoned}, "use2": {4, 0}, "slot2": {3}, "pool2": {20, 30, 40, 2, poisoned},
+					"z": {20, 30, 40, poisoned}, "z2": {2, poisoned, poisoned, poisoned},
+				},
+			},
+		},
+		{
 			"all_reduce", `
 graph g ranks 3
 input x f32[2]

@@ -46,6 +46,28 @@ var dispatch = &Kernel{
 	},
 }
 
+var poolOpen = &Kernel{
+	Name: "host.KeepNone", Op: "pool_open",
+	Call: func(l *ir.Launch) []Arg { return args(out(1)) },
+}
+
+var dispatchKeep = &Kernel{
+	Name: "host.KeepRows", Op: "dispatch_keep",
+	Shares: [][2]int{{1, 4}},
+	Call: func(l *ir.Launch) []Arg {
+		x := dims(l.In[0])
+		return args(rank, l.In[3].Type.Dim(1), x[0], x[1], in(1), in(2), in(0), out(0), out(1), in(5), out(2), out(3))
+	},
+}
+
+var dispatchRestore = &Kernel{
+	Name: "host.RestoreRows", Op: "dispatch_restore",
+	Call: func(l *ir.Launch) []Arg {
+		x := dims(l.In[0])
+		return args(rank, l.In[3].Type.Dim(1), x[0], x[1], in(1), in(2), in(0), in(4), in(5), out(0))
+	},
+}
+
 var combine = &Kernel{
 	Name: "host.CombineRows", Op: "combine",
 	Call: func(l *ir.Launch) []Arg {

@@ -30,6 +30,19 @@ var rankOps = []rankOp{
 		}
 		return out
 	})},
+	{op: "dispatch_keep", results: []deviceTolerance{exact, exact, exact, exact}, cases: eachWay(func(r rankRoute) []rankCase {
+		return r.pools(func(rank, taken int) []operand {
+			return []operand{whole(taken, 1)}
+		})
+	})},
+	{op: "dispatch_restore", results: []deviceTolerance{exact}, cases: eachWay(func(r rankRoute) []rankCase {
+		return r.pools(func(rank, taken int) []operand {
+			if taken+int(r.received[rank].data[0]) > r.poolRows() {
+				taken = -1
+			}
+			return []operand{whole(taken)}
+		})
+	})},
 	{op: "combine", results: []deviceTolerance{{bf16Rounding, combineError, "one rounding, two with a residual; a chain of at most three float32 sums"}},
 		magnitude: combineTerms, cases: eachWay(func(r rankRoute) []rankCase {
 			var out []rankCase
@@ -186,6 +199,33 @@ func (r rankRoute) rows() []ir.Type {
 		list = append(list, ir.Fixed(ir.BF16, r.tokens, 8*35), ir.Fixed(ir.BF16, r.tokens, 8*131))
 	}
 	return list
+}
+
+// pools are cases with a pool of which some rows are taken, so that what a rank receives just fits, or does not on the ranks that receive
+// the most; the operand behind the pool is given.
+func (r rankRoute) pools(behind func(rank, taken int) []operand) (out []rankCase) {
+	for _, t := range r.rows()[:3] {
+		for _, full := range []bool{false, true} {
+			taken := 2
+			if full {
+				taken = 3
+			}
+			out = append(out, rankCase{name: fmt.Sprintf("%s full=%t", t, full), in: r.each(func(rank int) []operand {
+				pool := normalRows(uint64(200+rank), 1, ir.Fixed(t.DType, r.poolRows(), t.Dim(1)), r.poolRows())
+				return append([]operand{normals(uint64(rank), 1, t), r.source[rank], r.received[rank], r.position[rank], pool}, behind(rank, taken)...)
+			})})
+		}
+	}
+	return out
+}
+
+// poolRows are two more than the most that a rank receives.
+func (r rankRoute) poolRows() int {
+	most := 0
+	for _, received := range r.received {
+		most = max(most, int(received.data[0]))
+	}
+	return 2 + most
 }
 
 // eachWay returns cases over routes, with all ranks, and with one alone, which stands for ranks that all hold the same.

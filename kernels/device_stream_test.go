@@ -12,6 +12,9 @@ var streamOps = []deviceOp{
 		embeddingCase("tokens of a small vocabulary", 11, 40, 9),
 		embeddingCase("rows of an odd number of elements", 7, 13, 30),
 	}},
+	{op: "pool_open", results: []deviceTolerance{exact, exact}, cases: []deviceCase{
+		{"", ir.Attrs{{Key: "rows", Value: 9}, {Key: "cols", Value: 40}, {Key: "dtype", Value: "bf16"}}, nil},
+	}},
 	{op: "permute", results: []deviceTolerance{exact}, cases: overRoutes(func(r deviceRoute) deviceCase {
 		return deviceCase{"", chosen(r), []operand{normalRows(1, 1, r.tokenMatrix(ir.BF16, 48), r.known), r.offsets, r.pairs}}
 	})},

@@ -193,7 +193,7 @@ func Balanced(plan *ir.Plan) *ir.Plan {
 			c := *l
 			c.In, c.Out = swap(l.In), swap(l.Out)
 			switch l.Op.Name {
-			case "dispatch":
+			case "dispatch", "dispatch_keep":
 				c.Cost.Sent = l.Cost.Sent * c.Out[0].Type.Expected() / l.Out[0].Type.Expected()
 			case "combine":
 				c.Cost.Sent = l.Cost.Sent * c.In[0].Type.Expected() / l.In[0].Type.Expected()

@@ -33,7 +33,7 @@ func (w Wire) received(l *ir.Launch) (link, network int64) {
 		return 2 * link, 2 * network
 	case "dispatch_plan":
 		return w.exchanged(l.Cost.Sent, l.Attrs.Int("ranks"))
-	case "dispatch":
+	case "dispatch", "dispatch_keep":
 		return w.exchanged(l.Cost.Sent, l.In[3].Type.Dim(1))
 	case "combine":
 		return w.exchanged(l.Cost.Sent, l.In[1].Type.Dim(1))

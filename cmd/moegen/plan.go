@@ -134,6 +134,7 @@ type bufferRow struct {
 const (
 	groupActivations = "activations"
 	groupExchange    = "exchange"
+	groupPool        = "pool of received rows"
 	groupWorkspace   = "workspace"
 	groupWorld       = "where the other ranks are"
 	groupGaps        = "alignment and gaps"
@@ -178,8 +179,12 @@ func newPlanReport(choice *gen.Choice) planReport {
 			if l.Workspace != nil {
 				groups[l.Workspace] = groupWorkspace
 			}
-			for _, b := range l.Out {
-				if l.Op.Collective() && b.Role == ir.Activation {
+			for i, b := range l.Out {
+				switch {
+				case b.Role != ir.Activation:
+				case l.Op.Results[i] == "pool":
+					groups[b] = groupPool
+				case l.Op.Collective():
 					groups[b] = groupExchange
 				}
 			}
@@ -226,7 +231,7 @@ func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
 	for _, l := range lasting {
 		out = append(out, memoryGroup{l.name, count[l.name], bytes[l.name]})
 	}
-	for _, name := range []string{groupActivations, groupExchange, groupWorkspace} {
+	for _, name := range []string{groupActivations, groupExchange, groupPool, groupWorkspace} {
 		out = append(out, memoryGroup{name, count[name], bytes[name]})
 	}
 	return append(out, memoryGroup{groupGaps, 0, gaps})

@@ -34,27 +34,52 @@ func DispatchFloor(d DispatchDesc, received int) Floor {
 // EmitDispatch writes the kernel: parameters are the world, x, source, received and y.
 func EmitDispatch(m *ptx.Module, d DispatchDesc) {
 	k := m.Kernel(d.Name(), peerThreads)
-	p := pieceOf(d.Elem, d.Cols)
 	at, x, source, received, y := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamPtr("source"), k.ParamPtr("received"), k.ParamPtr("y")
 	k.WaitPrerequisites()
+	d.move(k, k.Ld(fixed, ptx.U32, received.At(0)), d.sent(k, at, x, source), target{rows: y})
+	k.LaunchDependents()
+	k.Exit()
+}
+
+// sent returns where received rows come from: a function of the row.
+func (d DispatchDesc) sent(k *ptx.Kernel, at, x, source ptx.Reg) func(row ptx.Reg) ptx.Reg {
 	group := readWorld(k, at).group(d.Ranks)
-	eachPart(k, k.Ld(fixed, ptx.U32, received.At(0)), d.Cols/p.n, func(row ptx.Reg, cols, inside []ptx.Reg) {
+	return func(row ptx.Reg) ptx.Reg {
 		number := k.Ld(fixed, ptx.U32, k.Add(source, k.MulWide(row, 4)).At(0))
 		rank := k.Div(number, d.Tokens)
 		token := k.Sub(number, k.Mul(rank, d.Tokens))
-		from := k.Add(group.peer(rank, x), k.MulWide(token, d.Cols*d.Elem.Bytes()))
-		to := k.Add(y, k.MulWide(row, d.Cols*d.Elem.Bytes()))
+		return k.Add(group.peer(rank, x), k.MulWide(token, d.rowBytes()))
+	}
+}
+
+func (d DispatchDesc) rowBytes() int { return d.Cols * d.Elem.Bytes() }
+
+// target is where rows go.
+type target struct {
+	rows ptx.Reg  // the first
+	only *ptx.Reg // a predicate; nil: always
+}
+
+// move copies so many rows to all targets.
+func (d DispatchDesc) move(k *ptx.Kernel, rows ptx.Reg, from func(row ptx.Reg) ptx.Reg, to ...target) {
+	p := pieceOf(d.Elem, d.Cols)
+	eachPart(k, rows, d.Cols/p.n, func(row ptx.Reg, cols, inside []ptx.Reg) {
+		from, offset := from(row), k.MulWide(row, d.rowBytes())
 		var pieces [][]ptx.Reg
 		for i, col := range cols {
 			pieces = append(pieces, p.loadIf(k, inside[i], theirs, k.Add(from, k.MulWide(col, p.bytes())).At(0)))
 		}
-		for i, col := range cols {
-			place := k.Add(to, k.MulWide(col, p.bytes())).At(0)
-			k.When(inside[i]).St(ptx.Global, place, pieces[i]...)
+		for _, t := range to {
+			to := k.Add(t.rows, offset)
+			for i, col := range cols {
+				store := inside[i]
+				if t.only != nil {
+					store = k.And(store, *t.only)
+				}
+				k.When(store).St(ptx.Global, k.Add(to, k.MulWide(col, p.bytes())).At(0), pieces[i]...)
+			}
 		}
 	})
-	k.LaunchDependents()
-	k.Exit()
 }
 
 // step is the launch.

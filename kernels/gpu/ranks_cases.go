@@ -355,22 +355,19 @@ var dispatchFamily = Family{Name: "dispatch", Cases: func() (cases []Case) {
 }}
 
 func dispatchCase(j *journey) Case {
-	cols := j.cols
-	d := DispatchDesc{Elem: ptx.BF16, Cols: cols, Tokens: j.tokens, Ranks: j.of}
+	d := DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}
 	return j.gatherCase(d.Name(), []Step{d.step("x", "source", "received", "y")},
 		func(rank int) Floor { return DispatchFloor(d, len(j.source[rank])) },
 		func(rank int) ([]Buffer, []Output) {
-			source := j.source[rank]
-			return []Buffer{{"x", ptx.BF16, j.tokens * cols, tokenRows(rank)}, {"source", ptx.S32, j.of * j.tokens, numbersThen(source, 1<<30)},
-					{"received", ptx.S32, 1, numbers([]int{len(source)})}, {"y", ptx.BF16, j.of * j.tokens * cols, nil}},
-				[]Output{{Buffer: "y", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
-					if i/cols >= len(source) {
-						return 0, 0, false
-					}
-					from := source[i/cols]
-					return tokenRows(j.from(rank, from/j.tokens))(from%j.tokens*cols + i%cols), 0, true
-				}}}
+			return j.arrivals(rank), []Output{moved("y", 0, len(j.source[rank]), j.cols, j.sentRows(rank), nil)}
 		})
+}
+
+// arrivals are what a rank has of its own rows, and of those that come to it.
+func (j *journey) arrivals(rank int) []Buffer {
+	source := j.source[rank]
+	return []Buffer{{"x", ptx.BF16, j.tokens * j.cols, tokenRows(rank)}, {"source", ptx.S32, j.of * j.tokens, numbersThen(source, 1<<30)},
+		{"received", ptx.S32, 1, numbers([]int{len(source)})}, {"y", ptx.BF16, j.of * j.tokens * j.cols, nil}}
 }
 
 var combineFamily = Family{Name: "combine", Cases: func() (cases []Case) {

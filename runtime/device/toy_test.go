@@ -109,7 +109,7 @@ func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 		}},
 		Zeros: []train.Span{{At: toyM, Bytes: 2 * toyN}},
 		Layout: train.Layout{
-			Tokens: toyTokensAt, Targets: toyTargets, Positions: toyPositions, Starts: toyStarts, Record: toyRecord, Loss: toyLoss, AuxLoss: -1, Choice: -1,
+			Tokens: toyTokensAt, Targets: toyTargets, Positions: toyPositions, Starts: toyStarts, Record: toyRecord, Loss: toyLoss, AuxLoss: -1, Choice: -1, PoolUse: -1,
 			GradNorm: toyNorm, HeadRow: toyHeadRow, HeadRows: toyHead, Logits: toyLogits, LogitsType: safetensors.BF16,
 		},
 		Target: t,

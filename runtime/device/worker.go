@@ -160,13 +160,14 @@ func (w *worker) openPorts() error {
 		w.inputs = append(w.inputs, p)
 	}
 	for _, out := range []struct {
-		off   int64
-		after []train.Part
-	}{{l.Loss, []train.Part{train.MicroBatch, train.Eval}}, {l.AuxLoss, []train.Part{train.MicroBatch}}, {l.GradNorm, []train.Part{train.Update}}} {
+		off, bytes int64
+		after      []train.Part
+	}{{l.Loss, 4, []train.Part{train.MicroBatch, train.Eval}}, {l.AuxLoss, 4, []train.Part{train.MicroBatch}},
+		{l.PoolUse, 8, []train.Part{train.MicroBatch}}, {l.GradNorm, 4, []train.Part{train.Update}}} {
 		if out.off < 0 {
 			continue
 		}
-		p, err := open(out.off, 4, out.after...)
+		p, err := open(out.off, out.bytes, out.after...)
 		if err != nil {
 			return err
 		}

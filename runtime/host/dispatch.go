@@ -87,15 +87,20 @@ func (r *Rank) announceTokens(ranks, t, k, l int, idx, source, position, idxLoca
 func DispatchRows(r *Rank, ranks, t, d int, source, received []int32, x, y []float32) {
 	mustLen("DispatchRows", "x", x, t*d)
 	mustLen("DispatchRows", "y", y, len(source)*d)
-	group := r.ID - r.ID%ranks
 	r.Barrier() // x is there on every rank
+	fetchRows(r, ranks, t, d, source, received, x, y)
+	r.Barrier() // x has been read by every rank
+}
+
+// fetchRows is DispatchRows without its barriers.
+func fetchRows(r *Rank, ranks, t, d int, source, received []int32, x, y []float32) {
+	group := r.ID - r.ID%ranks
 	forRows(r.Pool, int(received[0]), d, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			rank, token := int(source[i])/t, int(source[i])%t
 			copy(y[i*d:(i+1)*d], Peer(r, group+rank, x[token*d:(token+1)*d]))
 		}
 	})
-	r.Barrier() // x has been read by every rank
 }
 
 // CombineRows is the transpose of DispatchRows: it fetches what has become of each token and adds it up,

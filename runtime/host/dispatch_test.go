@@ -209,6 +209,10 @@ func TestSkewAllocatesNothing(t *testing.T) {
 		DispatchPlan(r, x.ranks, x.t, x.k, x.l, b.idx, b.received, b.source, b.position, b.idxLocal)
 		DispatchRows(r, x.ranks, x.t, width, b.source, b.received, b.x, b.y)
 		CombineRows(r, x.ranks, x.t, width, b.position, b.y, nil, b.back)
+		pool, use, slot := b.x[:tokens/2*width], b.position[:4], b.position[4:5] // too small for who receives everything
+		KeepNone(use[:2])
+		KeepRows(r, x.ranks, x.t, width, b.source, b.received, b.x, b.y, pool, use[:2], use[2:], slot)
+		RestoreRows(r, x.ranks, x.t, width, b.source, b.received, b.x, pool, slot, b.y)
 		ReduceScatter(r, 2, 4, b.x)
 		AllGather(r, 2, 4, b.x)
 	})

@@ -20,6 +20,7 @@ type Event struct {
 	GradNorm        *float64 `json:"grad_norm,omitempty"`         // before clipping
 	LR              *float64 `json:"lr,omitempty"`                // of this step
 	Targets         int      `json:"targets,omitempty"`           // tokens that this step's loss is the mean over
+	ReplayedLayers  int      `json:"replayed_layers,omitempty"`   // that received more than the pool has room for, over ranks and micro-batches
 	TokensPerSecond float64  `json:"tokens_per_second,omitempty"` // all positions of the step / its time
 	PeakRSSBytes    int64    `json:"peak_rss_bytes,omitempty"`    // of the process so far
 }

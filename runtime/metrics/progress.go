@@ -27,6 +27,7 @@ type Step struct {
 	GradNorm        float64
 	LR              float64
 	TokensPerSecond float64
+	Replayed        int           // layers, over ranks and micro-batches, whose tokens were sent again
 	Left            time.Duration // until the run's last step, estimated
 }
 
@@ -49,6 +50,9 @@ func IsTerminal(w io.Writer) bool {
 func (p *Progress) Show(s Step) {
 	text := fmt.Sprintf("step %d/%d  loss %.4f  grad-norm %.4g  lr %.3g  %s tokens/s  peak %s  eta %s",
 		s.Step, p.steps, s.Loss, s.GradNorm, s.LR, Count(int64(s.TokensPerSecond+0.5)), Bytes(PeakRSS()), duration(s.Left))
+	if s.Replayed > 0 {
+		text += fmt.Sprintf("  replayed %s layers", Count(int64(s.Replayed)))
+	}
 	if p.terminal {
 		p.draw(bar(s.Step, p.steps) + " " + text)
 		return

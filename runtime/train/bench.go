@@ -35,10 +35,11 @@ type benchReport struct {
 	FLOPsPerToken       int64              `json:"flops_per_token"`
 	GFLOPS              float64            `json:"model_gflops"` // tokens_per_second · flops_per_token / 1e9
 	PeakRSSBytes        int64              `json:"peak_rss_bytes"`
-	PlannedBytes        int64              `json:"planned_bytes"` // of all ranks that ran
-	Shares              shares             `json:"shares"`        // of the step
-	KernelMS            map[string]float64 `json:"kernel_ms"`     // of a step, by family of kernels
-	Losses              []float64          `json:"loss"`          // of every step, warm-up first
+	PlannedBytes        int64              `json:"planned_bytes"`   // of all ranks that ran
+	Shares              shares             `json:"shares"`          // of the step
+	KernelMS            map[string]float64 `json:"kernel_ms"`       // of a step, by family of kernels
+	Losses              []float64          `json:"loss"`            // of every step, warm-up first
+	ReplayedLayers      int                `json:"replayed_layers"` // of the timed steps, over ranks: received more than the pool has room for
 	TokensPerJoule      float64            `json:"tokens_per_joule,omitempty"`
 	Platform
 	Observation
@@ -118,7 +119,7 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int, r
 	timer := benchTimer{engine: e, batch: newBatch(m), seed: seed}
 	var grad, update []float64
 	run := func(steps int) error {
-		report.StepsMS, grad, update = nil, nil, nil
+		report.StepsMS, report.ReplayedLayers, grad, update = nil, 0, nil, nil
 		for range steps {
 			loss, g, u, err := timer.step()
 			if err != nil {
@@ -127,6 +128,11 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int, r
 			if math.IsNaN(loss) || math.IsInf(loss, 0) {
 				return failed(fmt.Errorf("the loss of step %d is %v: these weights cannot be trained", timer.steps, loss))
 			}
+			layers, err := e.replayed()
+			if err != nil {
+				return err
+			}
+			report.ReplayedLayers += layers
 			report.Losses, report.StepsMS = append(report.Losses, loss), append(report.StepsMS, g+u)
 			grad, update = append(grad, g), append(update, u)
 		}
@@ -221,6 +227,10 @@ func (r *benchReport) print(cmd *cobra.Command) {
 		{"step goes to", r.Shares.String()},
 		{"memory", fmt.Sprintf("%s of the host at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
 		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
+	}
+	if r.ReplayedLayers > 0 {
+		rows = append(rows, [2]string{"replayed", fmt.Sprintf("%s layers of the %d timed steps: more tokens came to a rank than its pool has room for, and came again in backward",
+			metrics.Count(int64(r.ReplayedLayers)), r.Steps)})
 	}
 	if r.DeviceBytes > 0 {
 		rows = append(rows,

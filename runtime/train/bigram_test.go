@@ -104,7 +104,7 @@ func (b *bigram) program() Program {
 		},
 		Layout: Layout{
 			Tokens: b.tokens, Targets: b.targets, Positions: b.positions, Starts: b.starts,
-			Record: b.record, Loss: b.loss, AuxLoss: auxAt, Choice: -1, GradNorm: b.gradNorm,
+			Record: b.record, Loss: b.loss, AuxLoss: auxAt, Choice: -1, PoolUse: -1, GradNorm: b.gradNorm,
 			HeadRow: b.headRow, HeadRows: headRows, Logits: b.logits, LogitsType: safetensors.F32,
 		},
 		Target: CPU(b.parts()),

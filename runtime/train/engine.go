@@ -115,6 +115,23 @@ func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64, err erro
 	return loss, aux, err
 }
 
+// replayed returns how many layers of the last micro-batch found no room in the pool of received rows, over all ranks: what these
+// had received was sent to them again in backward.
+func (e *engine) replayed() (layers int, err error) {
+	at := e.program.Layout.PoolUse
+	if at < 0 {
+		return 0, nil
+	}
+	for rank := range e.program.Manifest.Ranks {
+		var use [2]int32 // rows kept, layers without room
+		if err := e.machine.Read(rank, safetensors.Bytes(use[:]), at); err != nil {
+			return 0, failed(err)
+		}
+		layers += int(use[1])
+	}
+	return layers, nil
+}
+
 // update applies the gradients and returns their norm before clipping.
 func (e *engine) update(r record) (float64, error) {
 	for rank := range e.program.Manifest.Ranks {

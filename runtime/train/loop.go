@@ -77,7 +77,7 @@ func (t *trainer) advance() error {
 	}
 	lr := o.rates().rate(step)
 	r := o.optimizer().record(step, lr, targets, o.accumulate, coef)
-	loss, aux := 0.0, 0.0
+	loss, aux, replayed := 0.0, 0.0, 0
 	for i := range o.accumulate {
 		b, err := t.samples.microBatch(step, i)
 		if err != nil {
@@ -87,8 +87,11 @@ func (t *trainer) advance() error {
 		if err != nil {
 			return err
 		}
-		loss += l
-		aux += a / float64(o.accumulate)
+		layers, err := t.engine.replayed()
+		if err != nil {
+			return err
+		}
+		loss, aux, replayed = loss+l, aux+a/float64(o.accumulate), replayed+layers
 	}
 	loss += coef * aux
 	if err := t.check("loss", step, loss); err != nil {
@@ -102,7 +105,7 @@ func (t *trainer) advance() error {
 		return err
 	}
 	t.state.Step, t.saved = step, false
-	return t.report(loss, aux, norm, lr, targets, time.Since(begin))
+	return t.report(loss, aux, norm, lr, targets, replayed, time.Since(begin))
 }
 
 // check stops a run whose numbers have become meaningless.
@@ -118,10 +121,10 @@ func (t *trainer) check(what string, step int, value float64) error {
 }
 
 // report logs and shows the step just done.
-func (t *trainer) report(loss, aux, norm, lr float64, targets int, took time.Duration) error {
+func (t *trainer) report(loss, aux, norm, lr float64, targets, replayed int, took time.Duration) error {
 	tokens := float64(t.options.accumulate * len(t.samples.batch.Tokens))
 	event := metrics.Event{
-		Step: t.state.Step, Loss: &loss, GradNorm: &norm, LR: &lr, Targets: targets,
+		Step: t.state.Step, Loss: &loss, GradNorm: &norm, LR: &lr, Targets: targets, ReplayedLayers: replayed,
 		TokensPerSecond: tokens / took.Seconds(), PeakRSSBytes: metrics.PeakRSS(),
 	}
 	if t.engine.program.Manifest.AuxCoef != 0 {
@@ -134,7 +137,7 @@ func (t *trainer) report(loss, aux, norm, lr float64, targets int, took time.Dur
 	t.pace = smooth*t.pace + (1-smooth)*took.Seconds()
 	left := time.Duration(float64(t.options.steps-t.state.Step) * t.pace * float64(time.Second))
 	t.progress.Show(metrics.Step{
-		Step: t.state.Step, Loss: loss, GradNorm: norm, LR: lr, TokensPerSecond: tokens / t.pace, Left: left,
+		Step: t.state.Step, Loss: loss, GradNorm: norm, LR: lr, TokensPerSecond: tokens / t.pace, Replayed: replayed, Left: left,
 	})
 	return failed(t.events.Add(event))
 }

@@ -32,6 +32,7 @@ type Layout struct {
 	Record    int64 // float32 [host.RecordLen]: what changes from step to step
 	Loss      int64 // float32 [1]: this rank's part of the cross-entropy (sum over its targets · record's norm)
 	AuxLoss   int64 // float32 [1]: load-balancing loss before its coefficient, equal on all ranks; -1: none
+	PoolUse   int64 // int32 [2]: rows that MicroBatch kept in the pool of received rows, layers that found no room there; -1: none
 	GradNorm  int64 // float32 [1]: global norm before clipping, equal on all ranks, written by Update
 	HeadRow   int64 // int32 [1]: first row for Head
 	HeadRows  int   // rows that one Head computes
