@@ -55,10 +55,10 @@ func (s spread) String() string {
 }
 
 // build makes the binary of a checkpoint that is to be trained on such batches as this one.
-func (s spread) build(t *testing.T, model string, b golden.Batch) (binary string) {
+func (s spread) build(t *testing.T, model string, b golden.Batch, flags ...string) (binary string) {
 	t.Helper()
-	return build(t, "cpu", model, "--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows/s.ranks),
-		"--gpus", fmt.Sprint(s.ranks), "--ep", fmt.Sprint(s.ep), "--recompute", s.recompute)
+	return build(t, "cpu", model, append([]string{"--seq", fmt.Sprint(b.Seq), "--micro-batch", fmt.Sprint(b.Rows / s.ranks),
+		"--gpus", fmt.Sprint(s.ranks), "--ep", fmt.Sprint(s.ep), "--recompute", s.recompute}, flags...)...)
 }
 
 // A generated binary computes what Hugging Face Transformers computes, in float32, as closely to the float64

@@ -109,6 +109,19 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 }
 
+func TestReplayedLayersAreShown(t *testing.T) {
+	for _, c := range []struct {
+		replayed int
+		end      string
+	}{{0, "  eta 2s\n"}, {1234, "  eta 2s  replayed 1,234 layers\n"}} {
+		var out bytes.Buffer
+		NewProgress(&out, 7, 1).Show(Step{Step: 5, Replayed: c.replayed, Left: 2 * time.Second})
+		if !strings.HasSuffix(out.String(), c.end) {
+			t.Errorf("line %q, want ...%q", out.String(), c.end)
+		}
+	}
+}
+
 func TestPipeGetsLines(t *testing.T) {
 	var out bytes.Buffer
 	p := NewProgress(&out, 7, 3)
