@@ -29,7 +29,7 @@ type Request struct {
 	EP         int    // ranks that share the experts of a layer, a divisor of both; 0: as many as can
 	Optimizer  string // what AdamW keeps: bf16, split, f32; "": the target's default, the first of Optimizers
 	Recompute  Recompute
-	Pool       float64 // of the rows that ranks are expected to receive, room to keep so many times as many; at least 1; 0: 1.1
+	Pool       float64 // of the rows that ranks are expected to receive, room to keep so many times as many, or all; at least 1; 0: 1.1
 	NoOverlap  bool    // what ranks exchange is not hidden under computation: one stream
 }
 

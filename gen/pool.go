@@ -14,7 +14,8 @@ const poolFactor = 1.1
 // pooled keeps what ranks receive for the experts of all layers in one pool for backward: results of dispatch that tokens are
 // gathered from are received by dispatch_keep instead, which leaves them where they are and in the pool. What a rank may receive
 // at most is several times what is expected; a pool for little more than that, factor times the sum over layers, keeps a
-// rank's memory as small under any routing. How much of it was taken is left in result pool_use.
+// rank's memory as small under any routing. How much of it was taken is left in result pool_use. A pool for all that may come would be
+// no smaller than what it comes in, which is kept then as any other result.
 func pooled(g *ir.Graph, factor float64) *ir.Graph {
 	uses := g.Uses()
 	var rows []*ir.Value // that are kept
@@ -23,10 +24,12 @@ func pooled(g *ir.Graph, factor float64) *ir.Graph {
 			rows = append(rows, n.Out[0])
 		}
 	}
-	if rows == nil {
+	room, most := roomFor(rows, factor)
+	if room >= most {
 		return g
 	}
-	attrs := poolAttrs(rows, factor)
+	first := rows[0].Type
+	attrs := ir.Attrs{{Key: "rows", Value: room}, {Key: "cols", Value: first.Dim(1)}, {Key: "dtype", Value: first.DType.String()}}
 	var pool, use *ir.Value
 	h := ir.Rewrite(g, g.Name, nil, func(r *ir.Rewriter, n *ir.Node) {
 		if pool == nil {
@@ -51,17 +54,16 @@ func keepable(uses map[*ir.Value][]*ir.Node, n *ir.Node) bool {
 	return is(n, "dispatch") && !inBackward(n) && feeds(uses, n, "permute")
 }
 
-// poolAttrs are those of a pool for rows that arrive at different times.
-func poolAttrs(rows []*ir.Value, factor float64) ir.Attrs {
-	expected, most := 0, 0
-	for _, v := range rows {
-		if t := rows[0].Type; v.Type.DType != t.DType || v.Type.Dim(1) != t.Dim(1) {
+// roomFor is how many rows a pool has for values that arrive at different times, and how many they have at most.
+func roomFor(values []*ir.Value, factor float64) (room, most int) {
+	expected := 0
+	for _, v := range values {
+		if t := values[0].Type; v.Type.DType != t.DType || v.Type.Dim(1) != t.Dim(1) {
 			panic(fmt.Sprintf("BUG: a pool for rows of types %s and %s", t, v.Type))
 		}
 		expected, most = expected+v.Type.Shape[0].Expected, most+v.Type.Dim(0)
 	}
-	return ir.Attrs{{Key: "rows", Value: min(most, int(math.Ceil(factor*float64(expected))))},
-		{Key: "cols", Value: rows[0].Type.Dim(1)}, {Key: "dtype", Value: rows[0].Type.DType.String()}}
+	return int(min(float64(most), math.Ceil(factor*float64(expected)))), most
 }
 
 // restored emits what stands in backward for the rows of a dispatch_keep: in are its operands x, source, received and position

@@ -21,7 +21,7 @@ func TestLayersWithoutRoomAreReplayed(t *testing.T) {
 	}{
 		// With T tokens a rank 2T come; 2T · (1 − 6/28) are expected, 6 of the 28 pairs of experts being all elsewhere.
 		{2, spread{2, 2, "up"}, "1.1", 1},
-		{2, spread{2, 2, "up"}, "1.3", 0},
+		{2, spread{2, 2, "up"}, "1.3", 0},   // room for all that may come
 		{2, spread{4, 4, "none"}, "1.1", 1}, // 4T, 4T · (1 − 15/28)
 		{1, spread{8, 8, "up"}, "1.1", 2},   // 8T, T
 		{1, spread{8, 4, "none"}, "1", 4},   // 4T, T, in two groups
