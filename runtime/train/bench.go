@@ -23,7 +23,7 @@ type benchReport struct {
 	DType               string             `json:"dtype"`
 	Target              string             `json:"target"`
 	Rehearsed           bool               `json:"rehearsed"`         // one of the ranks ran, alone: no wire
-	Router              string             `json:"router"`            // learned, balanced or uniform
+	Router              string             `json:"router"`            // learned, balanced, uniform, spread or one
 	Steps               int                `json:"steps"`             // timed
 	Warmup              int                `json:"warmup"`            // before them
 	TokensPerSecond     float64            `json:"tokens_per_second"` // of whole steps
@@ -54,7 +54,8 @@ func newBench(program Program) *cobra.Command {
 	seed := measure.flags.Uint64("seed", 0, "seed of the weights, the tokens and the uniform router")
 	router := learned
 	if program.Layout.Choice >= 0 {
-		measure.flags.Var(&router, "router", "who chooses the experts: learned, the router; balanced, everybody in turn; uniform, chance.\n"+
+		measure.flags.Var(&router, "router", "who chooses the experts: learned, the router; balanced, everybody in turn; uniform, chance;\n"+
+			"spread, every token to as many ranks as can be; one, all tokens to the same experts.\n"+
 			"The router computes its choice and its weights in any case")
 	}
 	if program.rehearses() {
