@@ -10,13 +10,21 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
-// suicide is a training state that kills its process when it is written: after all tensors, before the
-// checkpoint has its name.
-type suicide struct{}
+// suicide is a training state that kills its process when it is written: as soon as the file of weights, which is written at the
+// same time, is there, and before the checkpoint has its name.
+type suicide struct{ dir string }
 
-func (suicide) MarshalJSON() ([]byte, error) {
+func (s suicide) MarshalJSON() ([]byte, error) {
+	weights := filepath.Join(filepath.Dir(s.dir), "."+filepath.Base(s.dir)+".moegen-incomplete", "model.safetensors")
+	for {
+		if _, err := os.Stat(weights); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 }
@@ -33,7 +41,7 @@ func TestMain(m *testing.M) {
 	memory, _ := machine(params, 1, 1)
 	c, err := Open("testdata/tied-f32")
 	if err == nil {
-		err = c.Save(dir, params, memory, suicide{})
+		err = c.Save(dir, params, memory, suicide{dir})
 	}
 	fmt.Println("still alive:", err)
 	os.Exit(1)

@@ -2,6 +2,7 @@ package purego
 
 import (
 	"reflect"
+	"runtime"
 	"unsafe"
 
 	ffi "github.com/ebitengine/purego"
@@ -77,6 +78,8 @@ type symbols struct {
 // load opens a shared library and fills table, a pointer to a struct of addresses with their names as tags.
 // missing is the first name that the library does not have; its address and those of others like it stay zero.
 func load(library string, table any) (missing string, err error) {
+	runtime.LockOSThread() // why a library was not loaded is kept for the thread that asked
+	defer runtime.UnlockOSThread()
 	handle, err := ffi.Dlopen(library, ffi.RTLD_NOW|ffi.RTLD_GLOBAL)
 	if err != nil {
 		return "", err
