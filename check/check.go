@@ -8,6 +8,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -27,9 +28,10 @@ func (i Item) File() string { return file(i.Kernel, i.Case.Name) }
 
 func file(kernel, name string) string { return kernel + "." + name + ".ptx" }
 
-// Select returns the cases of the named families, all where none is named, or of one name only; large adds those that
-// only a GPU can run. An error names what there is.
-func Select(kernels []string, name string, large bool) ([]Item, error) {
+// Select returns the cases of the named families, all where no family is named, or only those whose names one of the patterns
+// matches, in which * stands for anything; large adds those that only a GPU can run, which otherwise have to be named in full. An
+// error names what there is.
+func Select(kernels, patterns []string, large bool) ([]Item, error) {
 	families := gpu.Families()
 	var known []string
 	for _, f := range families {
@@ -48,15 +50,23 @@ func Select(kernels []string, name string, large bool) ([]Item, error) {
 		}
 		for _, c := range f.Cases() {
 			names = append(names, c.Name)
-			if name == c.Name || name == "" && (large || !c.Large) {
+			if slices.Contains(patterns, c.Name) || matches(patterns, c.Name) && (large || !c.Large) {
 				items = append(items, Item{f.Name, c})
 			}
 		}
 	}
 	if len(items) == 0 {
-		return nil, fmt.Errorf("there is no case %q; there are %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("there is no case %q; there are %s", strings.Join(patterns, " or "), strings.Join(names, ", "))
 	}
 	return items, nil
+}
+
+// matches tells whether one of the patterns, or no pattern at all, stands for a name.
+func matches(patterns []string, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, name)
+		return err == nil && ok
+	})
 }
 
 // Checks that are not the simulator's; its own are named by sim.Kind.

@@ -12,7 +12,7 @@ import (
 
 // Every case that the simulator can run is right, under a few schedules.
 func TestCases(t *testing.T) {
-	items, err := Select(nil, "", false)
+	items, err := Select(nil, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer devices[0].Close()
-	items, err := Select([]string{"rmsnorm"}, "7x1000_w4_r2", false)
+	items, err := Select([]string{"rmsnorm"}, []string{"7x1000_w4_r2"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestRanksOnADevice(t *testing.T) {
 	}
 	defer devices[0].Close()
 	for _, family := range []string{"combine", "reduce_scatter", "all_gather"} {
-		items, err := Select([]string{family}, "", false)
+		items, err := Select([]string{family}, nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestRanksOnADevice(t *testing.T) {
 			t.Errorf("%s: %+v, worst %+v", family, r.Failure, r.Worst)
 		}
 	}
-	items, err := Select([]string{"all_gather"}, "", false)
+	items, err := Select([]string{"all_gather"}, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

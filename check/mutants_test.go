@@ -158,7 +158,7 @@ func (m *mutant) apply(t *testing.T, text string) string {
 func itemOf(t *testing.T, name string) Item {
 	t.Helper()
 	kernel, c, _ := strings.Cut(name, " ")
-	items, err := Select([]string{kernel}, c, false)
+	items, err := Select([]string{kernel}, []string{c}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

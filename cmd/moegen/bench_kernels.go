@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,12 @@ import (
 
 // benchKernelsCommand times kernel cases.
 func benchKernelsCommand() *cobra.Command {
-	var device, name string
+	var device string
+	var cases []string
 	var asJSON bool
 	flags := newFlagGroup("Flags")
 	flags.flags.StringVar(&device, "device", "gpu", "where: gpu, the first GPU of this machine")
-	flags.flags.StringVar(&name, "case", "", "this case only")
+	flags.flags.StringSliceVar(&cases, "case", nil, casesUsage)
 	flags.flags.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd := &cobra.Command{
 		Use:   "bench-kernels [KERNEL]... [flags]",
@@ -36,7 +38,7 @@ Exit status: 0 all were timed; 1 the GPU refused a kernel; 2 the command line is
 			if device != "gpu" {
 				return fmt.Errorf("--device %s: only a gpu has times; the simulator has none", device)
 			}
-			items, err := largeCases(kernels, name)
+			items, err := largeCases(kernels, cases)
 			if err != nil {
 				return err
 			}
@@ -71,15 +73,15 @@ Exit status: 0 all were timed; 1 the GPU refused a kernel; 2 the command line is
 	return cmd
 }
 
-// largeCases are those at the shapes of real models, or the one that is named.
-func largeCases(kernels []string, name string) ([]check.Item, error) {
-	all, err := check.Select(kernels, name, true)
+// largeCases are those at the shapes of real models, and small ones that are named.
+func largeCases(kernels, cases []string) ([]check.Item, error) {
+	all, err := check.Select(kernels, cases, true)
 	if err != nil {
 		return nil, err
 	}
 	var items []check.Item
 	for _, item := range all {
-		if item.Case.Large || name != "" {
+		if item.Case.Large || slices.Contains(cases, item.Case.Name) {
 			items = append(items, item)
 		}
 	}

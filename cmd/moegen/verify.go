@@ -43,11 +43,14 @@ minutes for, a sample is held against the reference: corners of tiles, beginning
 
 Exit status: 0 all is well; 1 a check failed; 2 the command line or a file is not usable; 3 there is no usable GPU.`
 
+// casesUsage says what verify and bench-kernels take as --case.
+const casesUsage = "these `CASES` only, by name; * stands for anything"
+
 // verifyCommand runs kernel cases.
 func verifyCommand() *cobra.Command {
 	v := &verification{}
 	flags := newFlagGroup("What is verified")
-	flags.flags.StringVar(&v.name, "case", "", "this case only")
+	flags.flags.StringSliceVar(&v.cases, "case", nil, casesUsage)
 	flags.flags.StringVar(&v.device, "device", "sim", "where: sim, or gpu (with the large cases, and the bits of the simulator)")
 	flags.flags.IntVar(&v.seeds, "seeds", check.DefaultSeeds, "schedules in the simulator, from 0 on")
 	flags.flags.StringVar(&v.ptxas, "ptxas", "", "the assembler (default: where it is found)")
@@ -67,9 +70,10 @@ func verifyCommand() *cobra.Command {
 
 // A verification is what moegen verify was asked for.
 type verification struct {
-	name, device, ptxas, emit, from string
-	seeds                           int
-	json                            bool
+	device, ptxas, emit, from string
+	cases                     []string
+	seeds                     int
+	json                      bool
 }
 
 func (v *verification) run(cmd *cobra.Command, kernels []string) error {
@@ -81,7 +85,7 @@ func (v *verification) run(cmd *cobra.Command, kernels []string) error {
 	case v.emit != "" && v.from != "":
 		return fmt.Errorf("--emit writes texts and --from reads them; give one of the two")
 	}
-	items, err := check.Select(kernels, v.name, v.device == "gpu")
+	items, err := check.Select(kernels, v.cases, v.device == "gpu")
 	if err != nil {
 		return err
 	}
@@ -188,7 +192,7 @@ func readTexts(folder string, items []check.Item) ([]check.Item, []string, error
 	if len(paths) == 0 {
 		return nil, nil, fmt.Errorf("%s has no PTX files; write some with --emit", folder)
 	}
-	all, err := check.Select(nil, "", true)
+	all, err := check.Select(nil, nil, true)
 	if err != nil {
 		return nil, nil, err
 	}
