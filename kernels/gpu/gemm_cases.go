@@ -54,11 +54,12 @@ var gemm = Family{Name: "gemm", Cases: func() []Case {
 }}
 
 // gemmBenchmarks are 8192³ and the linear layers of Qwen3-30B-A3B with 4096 tokens: QKV 2048 -> 5120, O 4096 -> 2048,
-// output 2048 -> 151936; forward, input gradient, weight gradient.
+// router 2048 -> 128, output 2048 -> 151936; forward, input gradient, weight gradient.
 var gemmBenchmarks = []GEMMDesc{
 	dense(NT, 8192, 8192, 8192),
 	dense(NT, 4096, 5120, 2048), dense(NN, 4096, 2048, 5120), dense(TN, 5120, 2048, 4096),
 	dense(NT, 4096, 2048, 4096), dense(NN, 4096, 4096, 2048), dense(TN, 2048, 4096, 4096),
+	dense(NT, 4096, 128, 2048), dense(NN, 4096, 2048, 128), dense(TN, 128, 2048, 4096),
 	dense(NT, 4096, 151936, 2048), dense(NN, 4096, 2048, 151936), dense(TN, 151936, 2048, 4096),
 }
 

@@ -27,14 +27,17 @@ var groupedGEMM = Family{Name: "grouped_gemm", Cases: func() []Case {
 	}
 	for _, d := range groupedGEMMBenchmarks {
 		best, _ := GroupedGEMMConfigs(d, 32768)
-		cases = append(cases, large(groupedGEMMCase("qwen3", d, best[0], evenRows(16, 2048))))
+		cases = append(cases, large(groupedGEMMCase("qwen3", d, best[0], evenRows(d.Experts, 32768/d.Experts))))
 	}
 	return cases
 }}
 
-// groupedGEMMBenchmarks are the experts of Qwen3-30B-A3B on one of eight ranks: up 2048 -> 2·768 and down, forward and
-// input gradient.
-var groupedGEMMBenchmarks = []GroupedGEMMDesc{{NT, 16, 1536, 2048, 8}, {NT, 16, 2048, 768, 0}, {NN, 16, 768, 2048, 0}, {NN, 16, 768, 2048, 8}, {NN, 16, 2048, 1536, 0}}
+// groupedGEMMBenchmarks are the experts of Qwen3-30B-A3B on one of eight ranks, up 2048 -> 2·768 and down, forward and
+// input gradient, and all of them on one GPU.
+var groupedGEMMBenchmarks = []GroupedGEMMDesc{
+	{NT, 16, 1536, 2048, 8}, {NT, 16, 2048, 768, 0}, {NN, 16, 768, 2048, 0}, {NN, 16, 768, 2048, 8}, {NN, 16, 2048, 1536, 0},
+	{NT, 128, 2048, 768, 0}, {NN, 128, 2048, 1536, 0},
+}
 
 // drawnRoute is where the rows of a case come from: experts with so many rows each, of tokens that are drawn; rows is how
 // many there may be at most, some more than there are.

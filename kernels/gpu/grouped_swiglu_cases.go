@@ -22,10 +22,9 @@ var groupedSwiGLUFamily = Family{Name: "grouped_swiglu", Cases: func() []Case {
 			groupedSwiGLUCase("wide", GroupedSwiGLUDesc{2, 136, 128, 1, kept}, wide, []int{64, 70}),
 			groupedSwiGLUCase("tall", GroupedSwiGLUDesc{2, 72, 72, 0, kept}, tall, []int{270, 200}))
 	}
-	for _, kept := range []bool{false, true} {
-		d := GroupedSwiGLUDesc{16, 768, 2048, 8, kept}
+	for _, d := range []GroupedSwiGLUDesc{{16, 768, 2048, 8, false}, {16, 768, 2048, 8, true}, {128, 768, 2048, 8, true}} {
 		best, _ := GroupedSwiGLUConfigs(d, 32768)
-		cases = append(cases, large(groupedSwiGLUCase("qwen3", d, best[0], evenRows(16, 2048))))
+		cases = append(cases, large(groupedSwiGLUCase("qwen3", d, best[0], evenRows(d.Experts, 32768/d.Experts))))
 	}
 	return cases
 }}

@@ -21,8 +21,11 @@ var groupedSwiGLUGradFamily = Family{Name: "grouped_swiglu_grad", Cases: func() 
 		groupedSwiGLUGradCase("odd", GroupedSwiGLUGradDesc{2, 400, 128, 4}, odd, []int{64, 70}, true),
 		groupedSwiGLUGradCase("wide", GroupedSwiGLUGradDesc{2, 264, 72, 3}, wide, []int{129, 40}, true),
 	}
-	d := GroupedSwiGLUGradDesc{16, 768, 2048, 8}
-	return append(cases, large(groupedSwiGLUGradCase("qwen3", d, d.config(32768), evenRows(16, 2048), true)))
+	for _, experts := range []int{16, 128} {
+		d := GroupedSwiGLUGradDesc{experts, 768, 2048, 8}
+		cases = append(cases, large(groupedSwiGLUGradCase("qwen3", d, d.config(32768), evenRows(experts, 32768/experts), true)))
+	}
+	return cases
 }}
 
 // groupedSwiGLUGradCase has dgu in the place of gu or beside it. Every fifth choice has no row.

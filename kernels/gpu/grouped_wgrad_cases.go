@@ -30,23 +30,12 @@ var groupedWGrad = Family{Name: "grouped_wgrad", Cases: func() []Case {
 		groupedWGradCase("whole", GroupedWGradDesc{2, 136, 264, 0, 2, false}, whole, []int{64, 70}, false),
 		groupedWGradCase("whole", GroupedWGradDesc{2, 264, 136, 2, 0, true}, wholeTall, []int{70, 129}, true),
 		groupedWGradCase("tall", GroupedWGradDesc{2, 264, 136, 2, 0, true}, tall, []int{3, 129}, false))
-	even := make([]int, 16)
-	for e := range even {
-		even[e] = 2048
-	}
-	// the experts of Qwen3-30B-A3B on one of eight ranks: up 2048 -> 2·768, and down
-	for _, d := range []GroupedWGradDesc{{16, 1536, 2048, 0, 8, true}, {16, 2048, 768, 8, 0, true}, {16, 2048, 768, 0, 0, true}} {
-		best, _ := GroupedWGradConfigs(d, 32768)
-		cases = append(cases, large(groupedWGradCase("qwen3", d, best[0], even, true)))
-	}
-	few := make([]int, 128)
-	for e := range few {
-		few[e] = 256
-	}
-	// and all of them on one GPU
-	for _, d := range []GroupedWGradDesc{{128, 1536, 2048, 0, 8, false}, {128, 2048, 768, 8, 0, false}} {
-		best, _ := GroupedWGradConfigs(d, 32768)
-		cases = append(cases, large(groupedWGradCase("qwen3", d, best[0], few, false)))
+	// the experts of Qwen3-30B-A3B on one of eight ranks, up 2048 -> 2·768 and down, and all of them on one GPU
+	for _, experts := range []int{16, 128} {
+		for _, d := range []GroupedWGradDesc{{experts, 1536, 2048, 0, 8, false}, {experts, 2048, 768, 8, 0, false}, {experts, 2048, 768, 8, 0, true}} {
+			best, _ := GroupedWGradConfigs(d, 32768)
+			cases = append(cases, large(groupedWGradCase("qwen3", d, best[0], evenRows(experts, 32768/experts), d.Accumulate)))
+		}
 	}
 	return cases
 }}

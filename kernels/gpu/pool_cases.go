@@ -4,12 +4,17 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// Cases of a pool that has a few rows already, and room for what rank 0 receives: ranks that receive more keep nothing.
+// Cases of a pool that has a few rows already, and room for what the first of the ranks that run receives: ranks that receive more
+// keep nothing.
 
 const poolTaken = 3 // rows of the pool, before
 
 func poolOf(j *journey) PoolDesc {
-	return PoolDesc{DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}, poolTaken + len(j.source[0])}
+	first := 0
+	if j.alone {
+		first = j.ranks - 1
+	}
+	return PoolDesc{DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}, poolTaken + len(j.source[first])}
 }
 
 // slot is where a rank's rows are in the pool.
