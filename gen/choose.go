@@ -219,7 +219,7 @@ func (p *planner) judge() {
 		case c.Verdict != "":
 		case !p.fits(c.Bytes):
 			c.Verdict = fmt.Sprintf("%s more than a GPU has room for", gib(c.Bytes-p.top.Arena()))
-		case c.StepMS <= alike*best.StepMS:
+		case c.StepMS <= alike*best.StepMS && c.Bytes >= best.Bytes:
 			c.Verdict = fmt.Sprintf("as fast, as far as can be told, and takes %s more", gib(c.Bytes-best.Bytes))
 		default:
 			c.Verdict = fmt.Sprintf("%.1f ms slower", c.StepMS-best.StepMS)

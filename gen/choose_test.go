@@ -75,6 +75,36 @@ func TestChoose(t *testing.T) {
 	golden.File(t, "testdata/choose.txt", figures.ReplaceAll(out.Bytes(), []byte("#")))
 }
 
+// What is said of a candidate is so: it is slower, or no slower and larger, or too large. What takes less memory than the chosen one lies more
+// than a hair behind the fastest, though maybe not behind the chosen one.
+func TestVerdicts(t *testing.T) {
+	p := &planner{top: node(1, 10<<30+ContextBytes), candidates: []Candidate{
+		{Figures: Figures{StepMS: 101, Bytes: 6 << 30}},
+		{Figures: Figures{StepMS: 100, Bytes: 8 << 30}},
+		{Figures: Figures{StepMS: 102.5, Bytes: 4 << 30}},
+		{Figures: Figures{StepMS: 102.6, Bytes: 7 << 30}},
+		{Figures: Figures{StepMS: 120, Bytes: 9 << 30}},
+		{Figures: Figures{StepMS: 90, Bytes: 12 << 30}},
+		{Verdict: "it cannot be planned"},
+	}}
+	p.order()
+	p.judge()
+	want := []string{
+		"chosen",
+		"as fast, as far as can be told, and takes 2.00 GiB more",
+		"1.5 ms slower",
+		"as fast, as far as can be told, and takes 1.00 GiB more",
+		"19.0 ms slower",
+		"2.00 GiB more than a GPU has room for",
+		"it cannot be planned",
+	}
+	for i, c := range p.candidates {
+		if c.Verdict != want[i] {
+			t.Errorf("%.1f ms and %s: %q, want %q", c.StepMS, gib(c.Bytes), c.Verdict, want[i])
+		}
+	}
+}
+
 // A choice is what fits and is the fastest, and of what is as fast the smallest; it never has other rows, and it is the same every time.
 func TestChoiceHolds(t *testing.T) {
 	top := node(4, 500<<20+ContextBytes)

@@ -19,7 +19,7 @@ import (
 func buildTiny(t *testing.T, out string, more ...string) (status int, stderr string) {
 	t.Helper()
 	var messages bytes.Buffer
-	args := append([]string{"build", "tiny-qwen3-moe", "--seq", "16", "--gpus", "2", "-o", out}, more...)
+	args := append([]string{"build", "tiny-qwen3-moe", "--target", "cpu", "--seq", "16", "--gpus", "2", "-o", out}, more...)
 	status = run(args, &messages, &messages)
 	return status, messages.String()
 }

@@ -9,6 +9,16 @@ import (
 	"moegen/kernels/tuned"
 )
 
+// defaultTarget is what a program runs on that was given no target: GPUs where the command line speaks of them.
+func defaultTarget(cmd *cobra.Command) string {
+	for _, flag := range []string{"gpus", "nodes", "topology", "memory"} {
+		if cmd.Flags().Changed(flag) {
+			return "h100"
+		}
+	}
+	return "cpu"
+}
+
 // machines is what the program is planned for: the topology file, and where the command line says something else, that.
 func (f *requestFlags) machines(cmd *cobra.Command) (t gen.Topology, err error) {
 	gpus, nodes := f.gpus, max(1, f.nodes)

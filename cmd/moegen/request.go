@@ -33,7 +33,8 @@ const defaultSeq = 4096
 
 func (f *requestFlags) group() flagGroup {
 	g := newFlagGroup("What is fixed when a binary is built")
-	g.flags.StringVar(&f.request.Target, "target", "cpu", "what the binary runs on: cpu, or h100 (GPUs of compute capability 9.0)")
+	g.flags.StringVar(&f.request.Target, "target", "", "what the binary runs on: cpu, or h100 (GPUs of compute capability 9.0)\n"+
+		"(default: h100 where --gpus, --nodes, --topology or --memory is given, else cpu)")
 	g.flags.IntVar(&f.request.Seq, "seq", 0, "tokens of a sequence (default: 4096, or all the positions of the model if it has fewer)")
 	g.flags.IntVar(&f.request.MicroBatch, "micro-batch", 1, "sequences of a rank in one micro-batch")
 	g.flags.StringVar(&f.request.DType, "dtype", "", "arithmetic and storage: f32 on cpu, bf16 on h100, which are also the defaults")
@@ -70,6 +71,9 @@ func (f *requestFlags) dumpGroup() flagGroup {
 
 // plan loads the model that the argument names and runs the passes.
 func (f *requestFlags) plan(cmd *cobra.Command, model string) (*gen.Planned, error) {
+	if f.request.Target == "" {
+		f.request.Target = defaultTarget(cmd)
+	}
 	if f.dump != "" {
 		if err := refuseExisting(f.dump); err != nil {
 			return nil, err
