@@ -48,46 +48,84 @@ var rankMutants = []struct {
 	{"everybody fetches the first part", "all_gather", "bf16[1003] of 3 in 3 by 1, alone -1", `rem\.u32 (%r\d+), %r\d+, 3;`, "mov.u32 $1, 0;", "", "value"},
 }
 
+// protocolMutants are bugs in how ranks wait for each other: whatever crosses between them breaks with each.
+var protocolMutants = []struct{ name, find, with, without string }{
+	{"a flag is raised without releasing", `st\.release\.sys`, "st.relaxed.sys", ""},
+	{"a flag is raised for the own GPU", `st\.release\.sys`, "st.release.gpu", ""},
+	{"a flag is read without acquiring", `ld\.acquire\.sys`, "ld.relaxed.sys", ""},
+	{"a flag is read for the own GPU", `ld\.acquire\.sys`, "ld.acquire.gpu", ""},
+	{"nobody waits for operands", "", "", "first"},
+	{"buffers are used again too early", "", "", "last"},
+}
+
 // Every planted bug is found, by the check that the table names.
 func TestRankMutants(t *testing.T) {
 	for _, m := range rankMutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			o := rankOps[slices.IndexFunc(rankOps, func(o rankOp) bool { return o.op == m.op })]
-			at := slices.IndexFunc(o.cases, func(c rankCase) bool { return c.name == m.of })
-			if at < 0 {
-				t.Fatalf("no case %q", m.of)
-			}
-			n := o.cases[at].rank(0).node(o.op)
-			k := covering(n)[0]
-			item := o.item(o.cases[at], n, k, places(n, k)[0])
-			text, _, err := item.Case.Build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m.find != "" {
-				re := regexp.MustCompile(m.find)
-				if !re.MatchString(text) {
-					t.Fatalf("no place like %s", m.find)
-				}
-				text = re.ReplaceAllString(text, m.with)
-			}
-			if m.without != "" {
-				item.Case.Launches = withoutBarrier(item.Case.Launches, m.without == "last")
-				for i := range item.Case.Peers {
-					item.Case.Peers[i].Launches = withoutBarrier(item.Case.Peers[i].Launches, m.without == "last")
-				}
-			}
-			by := "nothing"
-			r := check.Run(item, text, check.Options{Seeds: check.DefaultSeeds})
-			if !r.OK() {
-				by = r.Failure.Check
-			}
-			if by != m.by {
-				t.Errorf("found by %s, not by %s: %+v", by, m.by, r.Failure)
+			if by := foundBy(t, m.op, m.of, m.find, m.with, m.without); by != m.by {
+				t.Errorf("found by %s, not by %s", by, m.by)
 			}
 		})
 	}
+}
+
+// Every exchange depends on every part of the protocol: each bug in it is found in each of them.
+func TestProtocolMutants(t *testing.T) {
+	for _, x := range []struct{ op, of string }{
+		{"dispatch_plan", "many  of 2"},
+		{"dispatch", "spread bf16[21 72] of 3"},
+		{"dispatch_keep", "spread bf16[21 72] full=false of 3"},
+		{"dispatch_restore", "spread bf16[21 72] full=true of 3"},
+		{"combine", "spread bf16[21 72] of 3"},
+		{"all_reduce", "bf16[37 72] of 2, alone -1"},
+		{"reduce_scatter", "bf16[5000] of 2 in 2 by 1, alone -1"},
+		{"all_gather", "bf16[9000] of 8 in 8 by 1, alone -1"},
+	} {
+		for _, m := range protocolMutants {
+			t.Run(x.op+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
+				if by := foundBy(t, x.op, x.of, m.find, m.with, m.without); by != "race" && by != "undefined" {
+					t.Errorf("found by %s, not by a checker of memory", by)
+				}
+			})
+		}
+	}
+}
+
+// foundBy plants a bug in a case of an operation, in its text or by leaving out a barrier, and returns what finds it.
+func foundBy(t *testing.T, op, of, find, with, without string) string {
+	t.Helper()
+	o := rankOps[slices.IndexFunc(rankOps, func(o rankOp) bool { return o.op == op })]
+	at := slices.IndexFunc(o.cases, func(c rankCase) bool { return c.name == of })
+	if at < 0 {
+		t.Fatalf("no case %q", of)
+	}
+	n := o.cases[at].rank(0).node(o.op)
+	k := covering(n)[0]
+	item := o.item(o.cases[at], n, k, places(n, k)[0])
+	text, _, err := item.Case.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if find != "" {
+		re := regexp.MustCompile(find)
+		if !re.MatchString(text) {
+			t.Fatalf("no place like %s", find)
+		}
+		text = re.ReplaceAllString(text, with)
+	}
+	if without != "" {
+		item.Case.Launches = withoutBarrier(item.Case.Launches, without == "last")
+		for i := range item.Case.Peers {
+			item.Case.Peers[i].Launches = withoutBarrier(item.Case.Peers[i].Launches, without == "last")
+		}
+	}
+	r := check.Run(item, text, check.Options{Seeds: check.DefaultSeeds})
+	if r.OK() {
+		return "nothing"
+	}
+	return r.Failure.Check
 }
 
 // withoutBarrier leaves out the first or the last barrier.
