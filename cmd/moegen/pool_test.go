@@ -34,30 +34,33 @@ func TestLayersWithoutRoomAreReplayed(t *testing.T) {
 			binary := skew.build(t, skewed.Dir, b, "--pool", skew.pool)
 			setting := fewerSteps(t, &skewed, 2)
 			sameTensors(t, probe(t, binary, &skewed, "--case", setting), probe(t, spread{skew.ranks, skew.ep, "dispatch"}.build(t, skewed.Dir, b), &skewed, "--case", setting))
-			if got := replayed(t, binary, skewed.Dir); got != skew.layers {
-				t.Errorf("%d layers are replayed, want %d", got, skew.layers)
+			if got := bench(t, binary, skewed.Dir); *got.Replayed != skew.layers {
+				t.Errorf("%d layers are replayed, want %d", *got.Replayed, skew.layers)
 			}
 		})
 	}
 }
 
-// replayed returns how many layers a binary says it replayed in the first step from a checkpoint.
-func replayed(t *testing.T, binary, checkpoint string, flags ...string) int {
+// benchmark is what bench says of the first step from a checkpoint.
+type benchmark struct {
+	Replayed  *int  `json:"replayed_layers"`
+	Planned   int64 `json:"planned_bytes"`
+	Allocated int64 `json:"allocated_bytes"` // of all GPUs
+}
+
+func bench(t *testing.T, binary, checkpoint string, flags ...string) (b benchmark) {
 	t.Helper()
 	out, err := exec.Command(binary, append([]string{"bench", "--checkpoint", checkpoint, "--steps", "1", "--warmup", "0", "--json"}, flags...)...).Output()
 	if err != nil {
 		t.Fatalf("bench: %v\n%s", err, out)
 	}
-	var report struct {
-		Layers *int `json:"replayed_layers"`
-	}
-	if err := json.Unmarshal(out, &report); err != nil || report.Layers == nil {
+	if err := json.Unmarshal(out, &b); err != nil || b.Replayed == nil {
 		t.Fatalf("bench does not say how many layers it replayed: %v", err)
 	}
-	return *report.Layers
+	return b
 }
 
-// The same on simulated GPUs, whose checkers find nothing.
+// The same on simulated GPUs, whose checkers find nothing, and of whose memory no more is taken than was planned.
 func TestLayersWithoutRoomAreReplayedOnSimulatedGPUs(t *testing.T) {
 	c := golden.Load(t, "qwen3-moe-ranks")
 	for _, skew := range []struct{ ranks, topK, layers int }{{2, 2, 1}, {4, 1, 2}} {
@@ -69,8 +72,12 @@ func TestLayersWithoutRoomAreReplayedOnSimulatedGPUs(t *testing.T) {
 			binary := onRanks(t, &skewed, skew.ranks, skew.ranks, "--recompute", "up")
 			again := onRanks(t, &skewed, skew.ranks, skew.ranks, "--recompute", "dispatch")
 			sameTensors(t, probe(t, binary, &skewed, "--case", setting, "--device", "sim:1"), probe(t, again, &skewed, "--case", setting, "--device", "sim"))
-			if got := replayed(t, binary, skewed.Dir, "--device", "sim"); got != skew.layers {
-				t.Errorf("%d layers are replayed, want %d", got, skew.layers)
+			got := bench(t, binary, skewed.Dir, "--device", "sim")
+			if *got.Replayed != skew.layers {
+				t.Errorf("%d layers are replayed, want %d", *got.Replayed, skew.layers)
+			}
+			if got.Allocated != got.Planned || got.Planned == 0 {
+				t.Errorf("%d bytes of GPUs are taken, and %d are planned", got.Allocated, got.Planned)
 			}
 		})
 	}
