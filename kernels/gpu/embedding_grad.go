@@ -15,7 +15,8 @@ import (
 // is the number of pairs (id, t) before its own, counted over all of them, T²/2 comparisons and no order to disagree on. It
 // also zeroes the table, unless gradients add up. The second finds the first of every id among the sorted ones; a thread
 // sums 16 bytes of the rows of one id. Floor: the table is written once, 2·V·D bytes, and dy read once; where gradients add
-// up, only rows of ids that occur are read and written.
+// up, only rows of ids that occur are read and written. What is asked for beyond it, 15 % at 4096 tokens of 151,936, are the tokens'
+// ids, 16 KB that every block compares and the caches hold.
 
 // EmbeddingGradDesc is what is asked.
 type EmbeddingGradDesc struct {
