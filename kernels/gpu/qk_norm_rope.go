@@ -17,8 +17,9 @@ import (
 // its product with w, both products with cos and sin and their sum.
 //
 // Every byte of the heads moves once in and once out, 4 bytes an element: memory decides. The simulator counts 1.16 times as much:
-// what every token asks for of w, cos and sin, which caches hold. A warp has one token. A few lanes share a head; each holds two pieces of it that rotate into each other, so only the sum of squares crosses lanes. The
-// loads of several heads are under way before the first is used.
+// what every token asks for of w, cos and sin, which caches hold. A warp has one token. A few lanes share a head; each holds two
+// pieces of it that rotate into each other, so only the sum of squares crosses lanes. The loads of several heads are under way
+// before the first is used.
 
 // QKNormRopeDesc is what is asked: the layout of a row, and what is done to it. The number of tokens is an argument.
 type QKNormRopeDesc struct {
