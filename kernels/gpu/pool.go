@@ -18,8 +18,8 @@ type PoolDesc struct {
 	Rows int // of the pool
 }
 
-func (d PoolDesc) name(what string) string {
-	return fmt.Sprintf("dispatch_%s_%s_d%d_t%d_r%d_p%d", what, d.Elem, d.Cols, d.Tokens, d.Ranks, d.Rows)
+func (d PoolDesc) name(what string, c ExchangeConfig) string {
+	return fmt.Sprintf("dispatch_%s_%s_d%d_t%d_r%d_p%d%s", what, d.Elem, d.Cols, d.Tokens, d.Ranks, d.Rows, c.mark())
 }
 
 // KeepFloor is what so many received rows move that find room.
@@ -33,10 +33,11 @@ func RestoreFloor(d PoolDesc, received int) Floor {
 }
 
 // EmitKeep writes the kernel: parameters are the world, x, source, received, y, the pool, its use before, its use behind, and the slot.
-func EmitKeep(m *ptx.Module, d PoolDesc) {
-	k := m.Kernel(d.name("keep"), peerThreads)
+func EmitKeep(m *ptx.Module, d PoolDesc, c ExchangeConfig) {
+	k := m.Kernel(d.name("keep", c), c.threads())
 	at, x, source, received, y := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamPtr("source"), k.ParamPtr("received"), k.ParamPtr("y")
 	pool, use, behind, slot := k.ParamPtr("pool"), k.ParamPtr("use"), k.ParamPtr("behind"), k.ParamPtr("slot")
+	move := d.mover(k, c)
 	k.WaitPrerequisites()
 	rows := k.Ld(fixed, ptx.U32, received.At(0))
 	taken, refused := k.Ld(fixed, ptx.U32, use.At(0)), k.Ld(fixed, ptx.U32, use.At(4))
@@ -48,42 +49,42 @@ func EmitKeep(m *ptx.Module, d PoolDesc) {
 		k.St(ptx.Global, behind.At(4), k.Select(fits, refused, k.Add(refused, 1)))
 		k.St(ptx.Global, slot.At(0), k.Select(fits, taken, k.Const(ptx.U32, 1<<32-1)))
 	})
-	d.move(k, rows, d.sent(k, at, x, source), target{rows: y}, target{k.Add(pool, k.MulWide(taken, d.rowBytes())), &fits})
+	move(rows, d.sent(k, at, x, source), target{rows: y}, target{k.Add(pool, k.MulWide(taken, d.rowBytes())), &fits})
 	k.LaunchDependents()
 	k.Exit()
 }
 
 // EmitRestore writes the kernel: parameters are the world, x, source, received, the pool, the slot and y.
-func EmitRestore(m *ptx.Module, d PoolDesc) {
-	k := m.Kernel(d.name("restore"), peerThreads)
+func EmitRestore(m *ptx.Module, d PoolDesc, c ExchangeConfig) {
+	k := m.Kernel(d.name("restore", c), c.threads())
 	at, x, source, received := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamPtr("source"), k.ParamPtr("received")
 	pool, slot, y := k.ParamPtr("pool"), k.ParamPtr("slot"), k.ParamPtr("y")
+	move := d.mover(k, c)
 	k.WaitPrerequisites()
 	rows, first := k.Ld(fixed, ptx.U32, received.At(0)), k.Ld(fixed, ptx.U32, slot.At(0))
 	k.IfElse(k.Ge(first.As(ptx.S32), 0), func() {
-		kept := k.Add(pool, k.MulWide(first, d.rowBytes()))
-		d.move(k, rows, func(row ptx.Reg) ptx.Reg { return k.Add(kept, k.MulWide(row, d.rowBytes())) }, target{rows: y})
+		move(rows, d.inRow(k, k.Add(pool, k.MulWide(first, d.rowBytes()))), target{rows: y})
 	}, func() {
-		d.move(k, rows, d.sent(k, at, x, source), target{rows: y})
+		move(rows, d.sent(k, at, x, source), target{rows: y})
 	})
 	k.LaunchDependents()
 	k.Exit()
 }
 
 // keep is the launch that receives rows and keeps them.
-func (d PoolDesc) keep(floor Floor, x, source, received, y, pool, use, behind, slot string) Step {
-	return d.fetching("keep", EmitKeep, floor, World, x, source, received, y, pool, use, behind, slot)
+func (d PoolDesc) keep(c ExchangeConfig, floor Floor, x, source, received, y, pool, use, behind, slot string) Step {
+	return d.fetching("keep", c, EmitKeep, floor, World, x, source, received, y, pool, use, behind, slot)
 }
 
 // restore is the launch that has them again.
-func (d PoolDesc) restore(floor Floor, x, source, received, pool, slot, y string) Step {
-	return d.fetching("restore", EmitRestore, floor, World, x, source, received, pool, slot, y)
+func (d PoolDesc) restore(c ExchangeConfig, floor Floor, x, source, received, pool, slot, y string) Step {
+	return d.fetching("restore", c, EmitRestore, floor, World, x, source, received, pool, slot, y)
 }
 
-func (d PoolDesc) fetching(what string, emit func(*ptx.Module, PoolDesc), floor Floor, places ...string) Step {
+func (d PoolDesc) fetching(what string, c ExchangeConfig, emit func(*ptx.Module, PoolDesc, ExchangeConfig), floor Floor, places ...string) Step {
 	s := Step{
-		Launch: Launch{Entry: d.name(what), Grid: peerRows(d.Ranks*d.Tokens, d.Cols/pieceOf(d.Elem, d.Cols).n), Persistent: true, Dependent: true, Floor: floor},
-		Emit:   func(m *ptx.Module) { emit(m, d) },
+		Launch: Launch{Entry: d.name(what, c), Grid: d.grid(c), Persistent: true, Dependent: true, Floor: floor},
+		Emit:   func(m *ptx.Module) { emit(m, d, c) },
 	}
 	for _, p := range places {
 		s.Args = append(s.Args, Place(p))
@@ -107,7 +108,8 @@ var dispatchKeep = &Kernel{
 	Covers: func(n *ir.Node) bool { return crosses(n.Out[0], n.In[3]) && n.In[4].Type.Dim(0) < 1<<31 },
 	Steps: func(l *ir.Launch) []Step {
 		d := poolDesc(l)
-		return exchange(d.keep(KeepFloor(d, l.Out[0].Type.Shape[0].Expected), In(0), In(1), In(2), Out(0), In(4), In(5), Out(2), Out(3)))
+		configs, _ := d.configs("dispatch_keep")
+		return exchange(d.keep(configs[0], KeepFloor(d, l.Out[0].Type.Shape[0].Expected), In(0), In(1), In(2), Out(0), In(4), In(5), Out(2), Out(3)))
 	},
 }
 
@@ -116,6 +118,7 @@ var dispatchRestore = &Kernel{
 	Covers: func(n *ir.Node) bool { return crosses(n.Out[0], n.In[3]) && n.In[4].Type.Dim(0) < 1<<31 },
 	Steps: func(l *ir.Launch) []Step {
 		d := poolDesc(l)
-		return exchange(d.restore(RestoreFloor(d, l.Out[0].Type.Shape[0].Expected), In(0), In(1), In(2), In(4), In(5), Out(0)))
+		configs, _ := d.configs("dispatch_restore")
+		return exchange(d.restore(configs[0], RestoreFloor(d, l.Out[0].Type.Shape[0].Expected), In(0), In(1), In(2), In(4), In(5), Out(0)))
 	},
 }

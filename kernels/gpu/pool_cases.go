@@ -14,7 +14,7 @@ func poolOf(j *journey) PoolDesc {
 	if j.alone {
 		first = j.ranks - 1
 	}
-	return PoolDesc{DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}, poolTaken + len(j.source[first])}
+	return PoolDesc{j.dispatch(), poolTaken + len(j.source[first])}
 }
 
 // slot is where a rank's rows are in the pool.
@@ -51,14 +51,17 @@ func moved(buffer string, first, rows, cols int, of, others func(i int) float64)
 
 var dispatchKeepFamily = Family{Name: "dispatch_keep", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
-		cases = append(cases, keepCase(j))
+		configs, _ := poolOf(j).configs("dispatch_keep")
+		for _, c := range configs {
+			cases = append(cases, keepCase(j, c))
+		}
 	}
 	return cases
 }}
 
-func keepCase(j *journey) Case {
+func keepCase(j *journey, c ExchangeConfig) Case {
 	d := poolOf(j)
-	return j.gatherCase(d.name("keep"), []Step{d.keep(Floor{}, "x", "source", "received", "y", "pool", "use", "behind", "slot")},
+	return j.gatherCase(d.name("keep", c), []Step{d.keep(c, Floor{}, "x", "source", "received", "y", "pool", "use", "behind", "slot")},
 		func(rank int) Floor { return KeepFloor(d, len(j.source[rank])) },
 		func(rank int) ([]Buffer, []Output) {
 			received, kept, behind := len(j.source[rank]), len(j.source[rank]), []int{poolTaken + len(j.source[rank]), 7}
@@ -75,14 +78,17 @@ func keepCase(j *journey) Case {
 
 var dispatchRestoreFamily = Family{Name: "dispatch_restore", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
-		cases = append(cases, restoreCase(j))
+		configs, _ := poolOf(j).configs("dispatch_restore")
+		for _, c := range configs {
+			cases = append(cases, restoreCase(j, c))
+		}
 	}
 	return cases
 }}
 
-func restoreCase(j *journey) Case {
+func restoreCase(j *journey, c ExchangeConfig) Case {
 	d := poolOf(j)
-	return j.gatherCase(d.name("restore"), []Step{d.restore(Floor{}, "x", "source", "received", "pool", "slot", "y")},
+	return j.gatherCase(d.name("restore", c), []Step{d.restore(c, Floor{}, "x", "source", "received", "pool", "slot", "y")},
 		func(rank int) Floor { return RestoreFloor(d, len(j.source[rank])) },
 		func(rank int) ([]Buffer, []Output) {
 			received, rows := len(j.source[rank]), j.sentRows(rank)

@@ -123,65 +123,77 @@ type replicaSize struct {
 }
 
 // replicaSizes are those of the cases.
-func replicaSizes(of func(c replicaSize) Case) (cases []Case) {
+func replicaSizes(of func(c replicaSize) []Case) (cases []Case) {
 	for _, c := range []replicaSize{
 		{team{2, 1, false}, ir.Replicas{Parts: 2, Stride: 1}, 5000, false}, {team{4, 2, false}, ir.Replicas{Parts: 2, Stride: 2}, 2051, false},
 		{team{8, 1, false}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false}, {team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false},
 		{team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 1 << 28, true}, {team{2, 1, true}, ir.Replicas{Parts: 2, Stride: 1}, 1 << 28, true},
 	} {
-		cases = append(cases, of(c))
+		cases = append(cases, of(c)...)
 	}
 	return cases
 }
 
-var reduceScatterFamily = Family{Name: "reduce_scatter", Cases: func() []Case { return replicaSizes(reduceScatterCase) }}
-
-func reduceScatterCase(c replicaSize) Case {
-	d := ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
-	return c.caseOf("reduce_scatter", EmitReduceScatter, ReduceScatterFloor(d), func(rank int) Output {
-		first, end := d.Of.Own(d.Of.Number(rank), d.Elements)
-		return Output{Buffer: "x", Rel: bf16Rel, Acc: 8 * 0x1p-24, Open: true, Why: "one rounding to bf16; a chain of at most seven sums in float32",
-			Want: func(i int) (sum, magnitude float64, ok bool) {
-				if i < first || i >= end {
-					return 0, 0, false
-				}
-				for j := range d.Of.Parts {
-					peer := d.Of.Rank(rank, j)
-					if c.alone {
-						peer = rank
-					}
-					x := replicaNumbers(peer)(i)
-					sum, magnitude = sum+x, magnitude+math.Abs(x)
-				}
-				return sum, magnitude, true
-			}}
+// replicaCases are those of a kernel and all its candidates.
+func replicaCases(s shared, out func(c replicaSize, rank int) Output) (cases []Case) {
+	return replicaSizes(func(c replicaSize) (list []Case) {
+		configs, _ := s.configs(c.desc())
+		for _, config := range configs {
+			list = append(list, c.caseOf(s, config, out))
+		}
+		return list
 	})
 }
 
-var allGatherFamily = Family{Name: "all_gather", Cases: func() []Case { return replicaSizes(allGatherCase) }}
+var reduceScatterFamily = Family{Name: "reduce_scatter", Cases: func() []Case { return replicaCases(reduceScattering, replicaSize.scattered) }}
 
-func allGatherCase(c replicaSize) Case {
-	share := ir.Share(c.n, c.of.Parts)
-	return c.caseOf("all_gather", EmitAllGather, AllGatherFloor(ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}), func(rank int) Output {
-		return Output{Buffer: "x", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
-			if c.alone {
-				return replicaNumbers(rank)(i), 0, true
+// scattered is what a rank has then.
+func (c replicaSize) scattered(rank int) Output {
+	first, end := c.of.Own(c.of.Number(rank), c.n)
+	return Output{Buffer: "x", Rel: bf16Rel, Acc: 8 * 0x1p-24, Open: true, Why: "one rounding to bf16; a chain of at most seven sums in float32",
+		Want: func(i int) (sum, magnitude float64, ok bool) {
+			if i < first || i >= end {
+				return 0, 0, false
 			}
-			return replicaNumbers(c.of.Rank(rank, i/share))(i), 0, true
+			for j := range c.of.Parts {
+				peer := c.of.Rank(rank, j)
+				if c.alone {
+					peer = rank
+				}
+				x := replicaNumbers(peer)(i)
+				sum, magnitude = sum+x, magnitude+math.Abs(x)
+			}
+			return sum, magnitude, true
 		}}
-	})
+}
+
+var allGatherFamily = Family{Name: "all_gather", Cases: func() []Case { return replicaCases(allGathering, replicaSize.gathered) }}
+
+// gathered is what a rank has then.
+func (c replicaSize) gathered(rank int) Output {
+	share := ir.Share(c.n, c.of.Parts)
+	return Output{Buffer: "x", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
+		if c.alone {
+			return replicaNumbers(rank)(i), 0, true
+		}
+		return replicaNumbers(c.of.Rank(rank, i/share))(i), 0, true
+	}}
+}
+
+func (c replicaSize) desc() ReplicasDesc {
+	return ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
 }
 
 // caseOf is the case of a kernel. Alone, and for a GPU, there are no barriers.
-func (c replicaSize) caseOf(kernel string, emit func(*ptx.Module, ReplicasDesc), floor Floor, out func(rank int) Output) Case {
-	d := ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
-	steps := []Step{d.step(kernel, "x", emit, Floor{})}
+func (c replicaSize) caseOf(s shared, config ExchangeConfig, out func(c replicaSize, rank int) Output) Case {
+	d := c.desc()
+	steps := []Step{s.step(d, config, "x")}
 	if !c.sampled || !c.alone {
 		steps = exchange(steps...)
 	}
 	return c.gather(func(rank int) Case {
-		return Case{Name: fmt.Sprintf("%s_%d_%s", d.name(kernel), c.n, c.team), Large: c.sampled, Emit: emitting(steps), Launches: launches(steps),
-			Buffers: []Buffer{c.world(rank), {"x", ptx.BF16, c.n, replicaNumbers(rank)}}, Outputs: []Output{out(rank)}, Floor: floor}
+		return Case{Name: fmt.Sprintf("%s_%d_%s", d.name(s.name, config), c.n, c.team), Large: c.sampled, Emit: emitting(steps), Launches: launches(steps),
+			Buffers: []Buffer{c.world(rank), {"x", ptx.BF16, c.n, replicaNumbers(rank)}}, Outputs: []Output{out(c, rank)}, Floor: s.floor(d)}
 	})
 }
 
@@ -224,8 +236,8 @@ type journey struct {
 	local                 [][]int
 }
 
-// journeys are what the cases of dispatch and combine are about: spread, groups of two with all tokens for one expert, one alone, and one of
-// eight alone as Qwen3-30B-A3B has it.
+// journeys are what the cases of dispatch and combine are about: spread, groups of two with all tokens for one expert and
+// rows that are copied in two parts, one alone, and one of eight alone as Qwen3-30B-A3B has it, with choices by chance, and dealt in turn, so that a token travels to one rank.
 func journeys() []*journey {
 	spread := func(seed uint64, experts int) func(rank, token, choice int) int {
 		return func(rank, token, choice int) int { // no two choices of a token are the same expert
@@ -233,14 +245,41 @@ func journeys() []*journey {
 			return int((first + uint64(choice)*(1+2*(first>>40%7))) % uint64(experts))
 		}
 	}
-	large := newJourney(team{8, 8, true}, "qwen3_30b", 4096, 8, 128, spread(4, 128))
-	large.cols, large.sampled = 2048, true
-	return []*journey{
+	long := newJourney(team{4, 2, false}, "one", 11, 1, 6, func(int, int, int) int { return 4 })
+	long.cols = 8 * 313
+	list := []*journey{
 		newJourney(team{4, 4, false}, "spread", 37, 4, 16, spread(1, 16)),
-		newJourney(team{4, 2, false}, "one", 11, 1, 6, func(int, int, int) int { return 4 }),
+		long,
 		newJourney(team{8, 8, false}, "spread", 9, 2, 8, spread(2, 8)),
 		newJourney(team{8, 8, true}, "spread", 70, 4, 16, spread(3, 16)),
-		large,
+	}
+	for _, router := range []struct {
+		name   string
+		choose func(rank, token, choice int) int
+	}{
+		{"uniform", uniformChoice(128)},
+		{"balanced", func(_, token, choice int) int { return (token*8 + choice) % 128 }},
+	} {
+		large := newJourney(team{8, 8, true}, "qwen3_30b_"+router.name, 4096, 8, 128, router.choose)
+		large.cols, large.sampled = 2048, true
+		list = append(list, large)
+	}
+	return list
+}
+
+// uniformChoice returns a token's choices of so many experts, by chance: those that were drawn before are drawn again.
+func uniformChoice(experts int) func(rank, token, choice int) int {
+	return func(rank, token, choice int) int {
+		seed, chosen := uint64(rank*1000003+token), map[int]bool{}
+		for draw := uint64(0); ; draw++ {
+			e := int(mix(seed<<16+draw) % uint64(experts))
+			if !chosen[e] {
+				if len(chosen) == choice {
+					return e
+				}
+				chosen[e] = true
+			}
+		}
 	}
 }
 
@@ -349,14 +388,22 @@ func tokenRows(rank int) func(i int) float64 { return normal(uint64(300+rank), 1
 
 var dispatchFamily = Family{Name: "dispatch", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
-		cases = append(cases, dispatchCase(j))
+		configs, _ := j.dispatch().configs("dispatch")
+		for _, c := range configs {
+			cases = append(cases, dispatchCase(j, c))
+		}
 	}
 	return cases
 }}
 
-func dispatchCase(j *journey) Case {
-	d := DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}
-	return j.gatherCase(d.Name(), []Step{d.step("x", "source", "received", "y")},
+// dispatch is what is asked of it.
+func (j *journey) dispatch() DispatchDesc {
+	return DispatchDesc{Elem: ptx.BF16, Cols: j.cols, Tokens: j.tokens, Ranks: j.of}
+}
+
+func dispatchCase(j *journey, c ExchangeConfig) Case {
+	d := j.dispatch()
+	return j.gatherCase(d.name(c), []Step{d.step(c, "x", "source", "received", "y")},
 		func(rank int) Floor { return DispatchFloor(d, len(j.source[rank])) },
 		func(rank int) ([]Buffer, []Output) {
 			return j.arrivals(rank), []Output{moved("y", 0, len(j.source[rank]), j.cols, j.sentRows(rank), nil)}
@@ -372,19 +419,26 @@ func (j *journey) arrivals(rank int) []Buffer {
 
 var combineFamily = Family{Name: "combine", Cases: func() (cases []Case) {
 	for i, j := range journeys() {
-		cases = append(cases, combineCase(j, i%2 == 0))
+		configs, _ := j.combine(i%2 == 0).configs()
+		for _, c := range configs {
+			cases = append(cases, combineCase(j, i%2 == 0, c))
+		}
 	}
 	return cases
 }}
 
-func combineCase(j *journey, added bool) Case {
-	cols := j.cols
-	d := CombineDesc{Elem: ptx.BF16, Cols: cols, Ranks: j.of, Residual: added}
+// combine is what is asked of it.
+func (j *journey) combine(added bool) CombineDesc {
+	return CombineDesc{Elem: ptx.BF16, Cols: j.cols, Ranks: j.of, Residual: added}
+}
+
+func combineCase(j *journey, added bool, c ExchangeConfig) Case {
+	cols, d := j.cols, j.combine(added)
 	residual, name := normal(400, 1), ""
 	if d.Residual {
 		name = "residual"
 	}
-	return j.gatherCase(d.Name(), []Step{d.step(j.tokens, "x", "position", name, "y")},
+	return j.gatherCase(d.name(c), []Step{d.step(c, j.tokens, "x", "position", name, "y")},
 		func(rank int) Floor { return CombineFloor(d, j.tokens, len(j.source[rank])) },
 		func(rank int) ([]Buffer, []Output) {
 			position := j.position[rank]
@@ -433,7 +487,13 @@ func ExchangeCases(ranks, tokens int) (families []Family) {
 	for _, kind := range []struct {
 		name string
 		of   func(j *journey) Case
-	}{{"dispatch_plan", planCase}, {"dispatch", dispatchCase}, {"combine", func(j *journey) Case { return combineCase(j, true) }}} {
+	}{{"dispatch_plan", planCase}, {"dispatch", func(j *journey) Case {
+		configs, _ := j.dispatch().configs("dispatch")
+		return dispatchCase(j, configs[0])
+	}}, {"combine", func(j *journey) Case {
+		configs, _ := j.combine(true).configs()
+		return combineCase(j, true, configs[0])
+	}}} {
 		families = append(families, Family{Name: kind.name, Cases: func() (cases []Case) {
 			for _, router := range routers {
 				j := newJourney(t, fmt.Sprintf("%s%d", router.name, tokens), tokens, topK, experts, router.choose)
@@ -449,6 +509,9 @@ func ExchangeCases(ranks, tokens int) (families []Family) {
 // SharedCases are the sum over replicas of so many numbers, and what follows it.
 func SharedCases(ranks, elements int) []Family {
 	c := replicaSize{team{ranks, 1, false}, ir.Replicas{Parts: ranks, Stride: 1}, elements, true}
-	return []Family{{Name: "reduce_scatter", Cases: func() []Case { return []Case{reduceScatterCase(c)} }},
-		{Name: "all_gather", Cases: func() []Case { return []Case{allGatherCase(c)} }}}
+	best := func(s shared, out func(c replicaSize, rank int) Output) Family {
+		configs, _ := s.configs(c.desc())
+		return Family{Name: s.name, Cases: func() []Case { return []Case{c.caseOf(s, configs[0], out)} }}
+	}
+	return []Family{best(reduceScattering, replicaSize.scattered), best(allGathering, replicaSize.gathered)}
 }

@@ -33,16 +33,37 @@ func (d ReplicasDesc) pieces() int { return d.Elements / d.piece().n }
 func (d ReplicasDesc) share() int  { return ceil(ir.Share(d.Elements, d.Of.Parts), d.piece().n) }
 
 // name is the entry of a kernel; there is one for all numbers of pieces.
-func (d ReplicasDesc) name(kernel string) string {
-	return fmt.Sprintf("%s_%s_v%d_p%d_s%d", kernel, d.Elem, d.piece().n, d.Of.Parts, d.Of.Stride)
+func (d ReplicasDesc) name(kernel string, c ExchangeConfig) string {
+	return fmt.Sprintf("%s_%s_v%d_p%d_s%d%s", kernel, d.Elem, d.piece().n, d.Of.Parts, d.Of.Stride, c.mark())
+}
+
+// shared is a kernel on an array of replicas.
+type shared struct {
+	name    string
+	configs func(d ReplicasDesc) (out []ExchangeConfig, rejected []string)
+	emit    func(m *ptx.Module, d ReplicasDesc, c ExchangeConfig)
+	floor   func(d ReplicasDesc) Floor
 }
 
 // step is the launch of a kernel.
-func (d ReplicasDesc) step(kernel, x string, emit func(*ptx.Module, ReplicasDesc), floor Floor) Step {
+func (s shared) step(d ReplicasDesc, c ExchangeConfig, x string) Step {
 	return Step{
-		Launch: Launch{Entry: d.name(kernel), Grid: peerGrid(ceil(d.share(), 32)), Persistent: true, Dependent: true, Floor: floor,
+		Launch: Launch{Entry: d.name(s.name, c), Grid: c.grid(ceil(d.share(), peerThreads)), Persistent: true, Dependent: true, Floor: s.floor(d),
 			Args: []Arg{Place(World), Place(x), U32(d.pieces()), U32(d.share())}},
-		Emit: func(m *ptx.Module) { emit(m, d) },
+		Emit: func(m *ptx.Module) { s.emit(m, d, c) },
+	}
+}
+
+// kernel is how the target computes an operation by it.
+func (s shared) kernel() *Kernel {
+	return &Kernel{
+		Name: s.name, Op: s.name, Shares: [][2]int{{0, 0}},
+		Covers: overReplicas,
+		Steps: func(l *ir.Launch) []Step {
+			d := replicasDesc(l.In[0].Type, l.Attrs)
+			configs, _ := s.configs(d)
+			return exchange(s.step(d, configs[0], In(0)))
+		},
 	}
 }
 
@@ -53,8 +74,12 @@ type shares struct {
 	x, pieces, share ptx.Reg
 }
 
-func (d ReplicasDesc) shares(k *ptx.Kernel) *shares {
+// shares declares the parameters and waits for the grids in front, prepare, if there is anything, being done before.
+func (d ReplicasDesc) shares(k *ptx.Kernel, prepare func()) *shares {
 	at, x, pieces, share := k.ParamPtr("world"), k.ParamPtr("x"), k.ParamU32("pieces"), k.ParamU32("share")
+	if prepare != nil {
+		prepare()
+	}
 	k.WaitPrerequisites()
 	return &shares{set: readWorld(k, at).set(d.Of), ReplicasDesc: d, x: x, pieces: pieces, share: share}
 }
@@ -89,24 +114,69 @@ func ReduceScatterFloor(d ReplicasDesc) Floor {
 	return Floor{Bytes: int64((d.pieces() + d.share()) * d.piece().bytes())}
 }
 
+// reduceScatterConfigs returns the candidates, the preferred first, and why others are none.
+func reduceScatterConfigs(d ReplicasDesc) (out []ExchangeConfig, rejected []string) {
+	return exchangeConfigs("reduce_scatter", sumConfigs, func(c ExchangeConfig) string { return c.rejectTally(d.Of.Parts, d.piece().bytes()) })
+}
+
 // EmitReduceScatter writes the kernel.
-func EmitReduceScatter(m *ptx.Module, d ReplicasDesc) {
-	k := m.Kernel(d.name("reduce_scatter"), peerThreads)
+func EmitReduceScatter(m *ptx.Module, d ReplicasDesc, c ExchangeConfig) {
+	threads := peerThreads
+	if c.Warps > 0 {
+		threads = c.tallyThreads()
+	}
+	k := m.Kernel(d.name("reduce_scatter", c), threads)
 	k.NoSpills()
-	s, p := d.shares(k), d.piece()
-	float := ptx.F32
-	if d.Elem == ptx.F64 {
+	var t *tally
+	prepare := func() { t = c.tally(k, d.Of.Parts) }
+	if c.Warps == 0 {
+		prepare = nil
+	}
+	s := d.shares(k, prepare)
+	alone := s.rehearsed()
+	source := func(j ptx.Operand) (from, length ptx.Reg) {
+		part := k.Select(alone, j, s.number)
+		return s.place(j, part), s.length(part)
+	}
+	if c.Warps == 0 {
+		s.addByThreads(source, alone)
+	} else {
+		s.addInBulk(t, source, alone)
+	}
+	k.LaunchDependents()
+	k.Exit()
+}
+
+// weight is what replica j counts.
+func (s *shares) weight(j int, alone ptx.Reg) ptx.Reg {
+	k, float := s.k, ptx.F32
+	if s.Elem == ptx.F64 {
 		float = ptx.F64
 	}
-	alone := s.rehearsed()
+	weight := k.Select(k.Eq(s.number, j), k.Const(float, s.Of.Parts), k.Const(float, 0))
+	return k.Select(alone, weight, k.Const(float, 1))
+}
+
+// add adds a piece, times a weight, to a sum; the first begins it.
+func (s *shares) add(sum *[]ptx.Reg, piece []ptx.Reg, weight ptx.Reg) {
+	for e, x := range s.piece().floats(s.k, piece) {
+		if len(*sum) <= e {
+			*sum = append(*sum, s.k.Mul(x, weight))
+		} else {
+			(*sum)[e] = s.k.Fma(x, weight, (*sum)[e])
+		}
+	}
+}
+
+func (s *shares) addByThreads(of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg) {
+	k, p := s.k, s.piece()
 	type source struct{ from, length, weight ptx.Reg }
 	batches := inBatches(s, 0, func(j int) source {
-		part := k.Select(alone, j, s.number)
-		weight := k.Select(k.Eq(s.number, j), k.Const(float, d.Of.Parts), k.Const(float, 0))
-		return source{s.place(j, part), s.length(part), k.Select(alone, weight, k.Const(float, 1))}
+		from, length := of(j)
+		return source{from, length, s.weight(j, alone)}
 	})
 	own, length := s.place(s.number, s.number), s.length(s.number)
-	s.each(max(peerPieces/d.Of.Parts, 1), func(pieces []ptx.Reg) {
+	s.each(max(peerPieces/s.Of.Parts, 1), func(pieces []ptx.Reg) {
 		sums := make([][]ptx.Reg, len(pieces))
 		for _, batch := range batches {
 			sources := batch()
@@ -119,13 +189,7 @@ func EmitReduceScatter(m *ptx.Module, d ReplicasDesc) {
 			}
 			for i := range pieces {
 				for j, v := range terms[i] {
-					for e, x := range p.floats(k, v) {
-						if len(sums[i]) <= e {
-							sums[i] = append(sums[i], k.Mul(x, sources[j].weight))
-						} else {
-							sums[i][e] = k.Fma(x, sources[j].weight, sums[i][e])
-						}
-					}
+					s.add(&sums[i], v, sources[j].weight)
 				}
 			}
 		}
@@ -133,8 +197,41 @@ func EmitReduceScatter(m *ptx.Module, d ReplicasDesc) {
 			k.When(k.Lt(piece, length)).St(ptx.Global, k.Add(own, k.MulWide(piece, p.bytes())).At(0), p.pack(k, sums[i])...)
 		}
 	})
-	k.LaunchDependents()
-	k.Exit()
+}
+
+// addInBulk cuts a share into as many pieces as a block adds up at once.
+func (s *shares) addInBulk(t *tally, of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg) {
+	k, p, most := s.k, s.piece(), 32*t.Warps
+	begin := func(item ptx.Reg) ptx.Reg { return k.Mul(item, most) }
+	from, length := of(k.Min(k.Read(ptx.LaneID), s.Of.Parts-1))
+	own, ownLength := s.place(s.number, s.number), s.length(s.number)
+	var weights []ptx.Reg
+	for j := range s.Of.Parts {
+		weights = append(weights, s.weight(j, alone))
+	}
+	t.run(sum{
+		items: k.Div(k.Add(s.share, most-1), most),
+		look:  func(item, there, lane ptx.Reg) ptx.Reg { return item },
+		from: func(item, _, lane ptx.Reg) (place, bytes ptx.Reg) {
+			first := begin(item)
+			left := k.Sub(k.Max(length, first), first)
+			return k.Add(from, k.MulWide(first, p.bytes())), k.Mul(k.Min(left, most), p.bytes())
+		},
+		add: func(item, thread ptx.Reg, term func(p piece, r int) []ptx.Reg) {
+			piece := k.Add(begin(item), thread)
+			var sum []ptx.Reg
+			for first := 0; first < s.Of.Parts; first += peerPieces {
+				var batch [][]ptx.Reg
+				for j := first; j < min(first+peerPieces, s.Of.Parts); j++ {
+					batch = append(batch, term(p, j))
+				}
+				for j, v := range batch {
+					s.add(&sum, v, weights[first+j])
+				}
+			}
+			k.When(k.Lt(piece, ownLength)).St(ptx.Global, k.Add(own, k.MulWide(piece, p.bytes())).At(0), p.pack(k, sum)...)
+		},
+	})
 }
 
 // inBatches returns what of makes of the numbers of replicas from first on, as many at a time as a thread has pieces under way. What
@@ -171,11 +268,6 @@ func replicasOf(a ir.Attrs) ir.Replicas {
 	return ir.Replicas{Parts: a.Int("parts"), Stride: a.Int("stride")}
 }
 
-var reduceScatter = &Kernel{
-	Name: "reduce_scatter", Op: "reduce_scatter", Shares: [][2]int{{0, 0}},
-	Covers: overReplicas,
-	Steps: func(l *ir.Launch) []Step {
-		d := replicasDesc(l.In[0].Type, l.Attrs)
-		return exchange(d.step("reduce_scatter", In(0), EmitReduceScatter, ReduceScatterFloor(d)))
-	},
-}
+var reduceScattering = shared{"reduce_scatter", reduceScatterConfigs, EmitReduceScatter, ReduceScatterFloor}
+
+var reduceScatter = reduceScattering.kernel()

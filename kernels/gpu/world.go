@@ -134,12 +134,13 @@ func exchange(steps ...Step) []Step {
 // peerGrid is the largest grid worth launching for so many warps.
 func peerGrid(warps int) int { return min(max(ceil(warps, peerThreads/32), 1), peerBlocks) }
 
-// peerRows is peerGrid for rows of so many pieces, as eachPart deals them.
-func peerRows(rows, perRow int) int {
+// partBlocks is how many blocks rows of so many pieces keep busy, as eachPart deals them.
+func partBlocks(rows, perRow int) int {
+	warps := rows * spansOf(perRow)
 	if perRow < 32 {
-		return peerGrid(ceil(rows*perRow, 32))
+		warps = ceil(rows*perRow, 32)
 	}
-	return peerGrid(rows * spansOf(perRow))
+	return ceil(warps, peerThreads/32)
 }
 
 // eachPart deals pieces of rows to the threads of the grid, several of one row at once: a warp takes a span of a row, or, where rows
