@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"moegen/kernels/gpu"
 	"moegen/runtime/driver"
 )
 
@@ -39,45 +40,61 @@ type Timing struct {
 	Copies  int      `json:"copies"` // of the buffers, used in turn
 	TFLOPs  float64  `json:"tflops"` // 0 where memory decides
 	TBs     float64  `json:"tbs"`    // the least bytes over the time
-	Copy    float64  `json:"copy"`   // TB/s of a copy that moves as many bytes; 0 where the tensor cores decide
-	Share   float64  `json:"share"`  // of the ceiling that bounds the case; 0 without one
+	Beside  *Copies  `json:"copy,omitempty"`
+	Share   float64  `json:"share"` // of the ceiling that bounds the case; 0 without one
 	Failure *Failure `json:"failure,omitempty"`
+}
+
+// Copies are what a case that memory bounds is held against: copies that move as many bytes, timed in the same way.
+type Copies struct {
+	Kernel       float64 `json:"kernel_tbs"` // 10^12 bytes a second, read and written, of gpu.CopyCase
+	Driver       float64 `json:"driver_tbs"` // of the driver's copy within the device
+	ShareKernel  float64 `json:"of_kernel"`  // what the case reaches of these
+	ShareDriver  float64 `json:"of_driver"`  //
+	CeilingShare float64 `json:"share"`      // what gpu.CopyCase reaches of the ceiling; 0 without one
 }
 
 // bursts is how many are taken of a case; a graph is as long as the launch of one costs nothing beside it.
 const bursts, graphTime = 9, 1e3
 
-// Bench times a case on a GPU: bursts of runs, each of about so many microseconds, from graphs, so that the host's calls take
-// no part. The runs go round copies of the buffers, together three times as large as the second-level cache, so that every
-// run finds it cold. A failure says that the GPU refused the kernel; an error that it has failed.
-func Bench(device driver.Device, item Item, burst float64) (*Timing, error) {
+// Bench times cases on a GPU: bursts of runs from graphs, as steps run, so that the host's calls take no part. The runs go round
+// copies of the buffers, of which so much is read and written in a round that every run finds the second-level cache cold.
+type Bench struct {
+	Device driver.Device
+	Burst  float64 // microseconds of one, about
+	SMs    int     // multiprocessors for which persistent kernels launch blocks; 0: all
+
+	copied map[int64]Copies // rates, by bytes
+}
+
+// Time times a case. A failure says that the GPU refused the kernel; an error that it has failed.
+func (b *Bench) Time(item Item) (*Timing, error) {
 	t := &Timing{Kernel: item.Kernel, Case: item.Case.Name}
-	ranks, failure := build(item, "")
-	if failure != nil {
-		t.Failure = failure
-		return t, nil
-	}
-	p := ranks[0]
-	size := int64(0)
-	for _, b := range p.Buffers {
-		size += int64(b.Len * b.Elem.Bytes())
-	}
-	t.Copies = copies(device, size)
-	l, failure, err := p.load(device, t.Copies)
-	defer l.free()
-	if failure == nil && err == nil {
-		failure, err = t.bench(l, burst)
+	failure, err := b.time(t, item)
+	if failure == nil && err == nil && item.Case.Floor.FLOPs == 0 {
+		err = b.beside(t, item.Case.Floor.Bytes/2)
 	}
 	t.Failure = failure
 	return t, err
 }
 
-// copies is how many copies of so many bytes are three times as large as the cache.
-func copies(device driver.Device, size int64) int {
-	return int(max(1, (3*device.Info().L2+size-1)/size))
-}
-
-func (t *Timing) bench(l *loaded, burst float64) (*Failure, error) {
+func (b *Bench) time(t *Timing, item Item) (*Failure, error) {
+	ranks, failure := build(item, "")
+	if failure != nil {
+		return failure, nil
+	}
+	p := ranks[0]
+	p.sms = b.SMs
+	size := int64(0)
+	for _, buffer := range p.Buffers {
+		size += int64(buffer.Len * buffer.Elem.Bytes())
+	}
+	t.Copies = b.copies(size, p.Floor.Bytes)
+	l, failure, err := p.load(b.Device, t.Copies)
+	defer l.free()
+	if failure != nil || err != nil {
+		return failure, err
+	}
 	m := &measurement{device: l.device, stream: l.stream, copies: t.Copies, run: func(copy int) error {
 		for i := range l.launches[copy] {
 			if err := l.stream.Launch(&l.launches[copy][i]); err != nil {
@@ -86,38 +103,81 @@ func (t *Timing) bench(l *loaded, burst float64) (*Failure, error) {
 		}
 		return nil
 	}}
-	times, err := m.bursts(burst)
+	times, err := m.bursts(b.Burst)
 	if err != nil {
 		return refusal(err)
 	}
 	t.Median, t.Least, t.Most, t.Runs = times[bursts/2], times[0], times[bursts-1], m.runs
-	if l.Floor.FLOPs == 0 {
-		if t.Copy, err = copyRate(l.device, l.stream, l.Floor.Bytes/2, burst); err != nil {
-			return nil, err
-		}
-	}
-	t.rate(l.program, l.device.Info())
+	t.rate(p, l.device.Info())
 	return nil, nil
 }
 
-// copyRate times a copy within the device in the same way and returns 10^12 bytes a second, read and written.
-func copyRate(device driver.Device, stream driver.Stream, bytes int64, burst float64) (float64, error) {
+// mostCopied is how much memory all copies of a case's buffers may take.
+const mostCopied = 16 << 30
+
+// copies is how many copies of buffers of so many bytes, of which a run touches so many, are three times as large as the cache.
+func (b *Bench) copies(size, touched int64) int {
+	if touched <= 0 {
+		touched = size
+	}
+	touched = min(touched, size)
+	return int(max(1, min((3*b.Device.Info().L2+touched-1)/touched, mostCopied/size)))
+}
+
+// beside times copies of so many bytes, or takes what was measured before.
+func (b *Bench) beside(t *Timing, bytes int64) error {
+	bytes = max((bytes+gpu.CopyBlock/2)/gpu.CopyBlock, 1) * gpu.CopyBlock
+	c, known := b.copied[bytes]
+	if !known {
+		var plain Timing
+		all := *b
+		all.SMs = 0
+		failure, err := all.time(&plain, Item{"copy", gpu.CopyCase(int(bytes))})
+		if err != nil {
+			return err
+		}
+		if failure != nil {
+			return fmt.Errorf("the GPU refuses a plain copy: %s", failure.Message)
+		}
+		c.Kernel, c.CeilingShare = plain.TBs, plain.Share
+		if c.Driver, err = b.driverCopy(bytes); err != nil {
+			return err
+		}
+		if b.copied == nil {
+			b.copied = map[int64]Copies{}
+		}
+		b.copied[bytes] = c
+	}
+	if c.Kernel > 0 && c.Driver > 0 {
+		c.ShareKernel, c.ShareDriver = t.TBs/c.Kernel, t.TBs/c.Driver
+	}
+	t.Beside = &c
+	return nil
+}
+
+// driverCopy times the driver's copy of so many bytes and returns 10^12 bytes a second, read and written.
+func (b *Bench) driverCopy(bytes int64) (float64, error) {
+	stream, err := b.Device.NewStream(false)
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
 	var places []driver.Addr
 	defer func() {
 		for _, a := range places {
-			device.Free(a)
+			b.Device.Free(a)
 		}
 	}()
-	m := &measurement{device: device, stream: stream, copies: copies(device, 2*bytes)}
+	m := &measurement{device: b.Device, stream: stream, copies: b.copies(2*bytes, 2*bytes)}
 	for range 2 * m.copies {
-		a, err := device.Alloc(bytes)
+		a, err := b.Device.Alloc(bytes)
 		if err != nil {
 			return 0, err
 		}
 		places = append(places, a)
 	}
 	m.run = func(copy int) error { return stream.Copy(places[2*copy+1], places[2*copy], bytes) }
-	times, err := m.bursts(burst)
+	times, err := m.bursts(b.Burst)
 	if err != nil || times[bursts/2] <= 0 {
 		return 0, err
 	}

@@ -161,6 +161,7 @@ type program struct {
 	gpu.Case
 	text  string
 	grids []gpu.Grid
+	sms   int // multiprocessors of a GPU for which the blocks of persistent kernels are counted; 0: all
 }
 
 // build returns the programs of a case's ranks.
@@ -173,7 +174,7 @@ func build(item Item, text string) (ranks []*program, f *Failure) {
 		if text == "" {
 			text = emitted
 		}
-		ranks = append(ranks, &program{c, text, grids})
+		ranks = append(ranks, &program{Case: c, text: text, grids: grids})
 	}
 	return ranks, nil
 }

@@ -51,11 +51,12 @@ func TestDevice(t *testing.T) {
 	if simulated := Run(items[0], "", Options{Seeds: 1}); r.Sum == "" || r.Sum != simulated.Sum {
 		t.Errorf("outputs of sum %q, in the simulator %q", r.Sum, simulated.Sum)
 	}
-	timing, err := Bench(smallCache{devices[0]}, items[0], 0)
+	bench := &Bench{Device: smallCache{devices[0]}}
+	timing, err := bench.Time(items[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if timing.Failure != nil || timing.Runs != timing.Copies || timing.Copies < 2 {
+	if timing.Failure != nil || timing.Runs != timing.Copies || timing.Copies < 2 || timing.Beside == nil || len(bench.copied) != 1 {
 		t.Errorf("%+v", timing)
 	}
 	beyond := items[0]

@@ -217,6 +217,10 @@ func (l *loaded) at(copy int, buffer string) driver.Addr {
 func (l *loaded) prepare(n int) error {
 	base := func(buffer string) uint64 { return uint64(l.at(n, buffer)) }
 	encode := func(t *driver.Tensor) (driver.TensorMap, error) { return l.device.TensorMap(t) }
+	on := l.device.Info()
+	if l.sms > 0 {
+		on.SMs = min(on.SMs, l.sms)
+	}
 	var list []driver.Launch
 	for _, g := range l.grids {
 		f, err := l.device.Function(l.module, g.Entry, g.Shared)
@@ -227,7 +231,7 @@ func (l *loaded) prepare(n int) error {
 		if err != nil {
 			return err
 		}
-		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, f.Resident(l.device.Info(), g.Threads))), 1, 1},
+		launch := driver.Launch{Function: f, Grid: driver.Dim{uint32(blocks(g, f.Resident(on, g.Threads))), 1, 1},
 			Block: driver.Dim{uint32(g.Threads), 1, 1}, Overlap: g.Dependent, Params: params}
 		if g.Cluster > 1 {
 			launch.Cluster = driver.Dim{uint32(g.Cluster), 1, 1}

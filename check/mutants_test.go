@@ -196,7 +196,7 @@ func TestMutants(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			blind := &program{item.Case, text, grids}
+			blind := &program{Case: item.Case, text: text, grids: grids}
 			if _, failure := new(Result).simulate([]*program{blind}, 1, sim.Config{Off: sim.CheckRace | sim.CheckUndefined | sim.CheckExit}); failure != nil {
 				t.Errorf("without the checkers: %+v", failure)
 			}

@@ -46,15 +46,13 @@ func (c ExchangeConfig) threads() int {
 	return 32 * c.Warps
 }
 
-// byThreads are the candidates by threads.
-var byThreads = []ExchangeConfig{{Blocks: 1}, {Blocks: 2}, {Blocks: 4}}
-
-// exchangeConfigs returns the candidates of a kernel, the preferred first, and why others are none: those by threads, and those in bulk, of
-// which reject says why not, or nothing.
-func exchangeConfigs(kernel string, bulk []ExchangeConfig, reject func(c ExchangeConfig) string) (out []ExchangeConfig, rejected []string) {
-	out = append(out, byThreads...)
-	for _, c := range bulk {
-		if why := reject(c); why != "" {
+// exchangeConfigs returns those of a list that a kernel can be, the preferred first, and why others cannot: reject says that, or nothing, of
+// those in bulk.
+func exchangeConfigs(kernel string, list []ExchangeConfig, reject func(c ExchangeConfig) string) (out []ExchangeConfig, rejected []string) {
+	for _, c := range list {
+		if c.Warps == 0 {
+			out = append(out, c)
+		} else if why := reject(c); why != "" {
 			rejected = append(rejected, fmt.Sprintf("%s%s: %s", kernel, c.mark(), why))
 		} else {
 			out = append(out, c)
@@ -94,8 +92,8 @@ type haul struct {
 	to    func(item ptx.Reg, put func(place ptx.Reg, only *ptx.Reg)) // where it goes; only where a predicate holds, nil: always
 }
 
-// copyConfigs are the candidates in bulk for copies.
-var copyConfigs = []ExchangeConfig{{8, 6, 1}, {4, 12, 1}, {16, 3, 1}, {4, 6, 2}}
+// copyConfigs are the candidates for copies: 2048 threads that have 64 bytes each under way are as many as a multiprocessor holds.
+var copyConfigs = []ExchangeConfig{{Blocks: 1}, {Blocks: 2}, {Blocks: 4}, {8, 6, 1}, {4, 12, 1}, {16, 3, 1}, {4, 6, 2}}
 
 // lag is how many copies out of a warp's ring are under way: the slots in front of them are full or being filled.
 func (c ExchangeConfig) lag() int { return min(2, c.Slots-2) }
@@ -215,8 +213,8 @@ func (w *carriers) turn(slot ptx.Reg, parity *ptx.Reg) {
 	}
 }
 
-// sumConfigs are the candidates in bulk for sums.
-var sumConfigs = []ExchangeConfig{{8, 6, 1}, {4, 12, 1}, {4, 6, 2}, {8, 3, 2}}
+// sumConfigs are the candidates for sums. By threads they have registers for one block.
+var sumConfigs = []ExchangeConfig{{Blocks: 1}, {8, 6, 1}, {4, 12, 1}, {4, 6, 2}, {8, 3, 2}}
 
 // A tally is sums of what several sources have, cut into items of so many pieces as a block has threads that add up. One
 // warp has the copy engine fetch what all sources have of an item, lane r of source r, into a slot of a ring, with the number of bytes of each

@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"moegen/ir"
 	"moegen/kernels/ptx"
@@ -269,15 +270,15 @@ func journeys() []*journey {
 
 // uniformChoice returns a token's choices of so many experts, by chance: those that were drawn before are drawn again.
 func uniformChoice(experts int) func(rank, token, choice int) int {
-	return func(rank, token, choice int) int {
-		seed, chosen := uint64(rank*1000003+token), map[int]bool{}
-		for draw := uint64(0); ; draw++ {
-			e := int(mix(seed<<16+draw) % uint64(experts))
-			if !chosen[e] {
-				if len(chosen) == choice {
-					return e
-				}
-				chosen[e] = true
+	var chosen []int
+	return func(rank, token, choice int) int { // is asked token by token, choice by choice
+		if choice == 0 {
+			chosen = chosen[:0]
+		}
+		for draw := uint64(rank*1000003+token)<<16 + uint64(256*choice); ; draw++ {
+			if e := int(mix(draw) % uint64(experts)); !slices.Contains(chosen, e) {
+				chosen = append(chosen, e)
+				return e
 			}
 		}
 	}

@@ -11,6 +11,7 @@ var families = []Family{
 	auxLossFamily,
 	biasGradFamily,
 	combineFamily,
+	copyFamily,
 	crossEntropyFamily,
 	dispatchFamily,
 	dispatchKeepFamily,
