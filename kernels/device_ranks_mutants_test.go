@@ -10,13 +10,15 @@ import (
 	"moegen/kernels/gpu"
 )
 
-// rankMutants are bugs in what ranks tell each other, in the text or because a barrier is left out, each with the check that finds it.
-var rankMutants = []struct {
+// A rankMutant is a bug in what ranks tell each other, in the text or because a barrier is left out, with the check that finds it.
+type rankMutant struct {
 	name, op, of string
 	find, with   string // regular expression and replacement
 	without      string // the "first" barrier or the "last"
 	by           string
-}{
+}
+
+var rankMutants = []rankMutant{
 	{"nobody waits for operands", "dispatch", "spread bf16[21 72] of 3", "", "", "first", "undefined"},
 	{"nobody waits before operands are overwritten", "dispatch", "spread bf16[21 72] of 3", "", "", "last", "race"},
 	{"nobody waits for results", "all_reduce", "bf16[37 72] of 2, alone -1", "", "", "last", "race"},
@@ -59,8 +61,10 @@ var protocolMutants = []struct{ name, find, with, without string }{
 }
 
 // Every planted bug is found, by the check that the table names.
-func TestRankMutants(t *testing.T) {
-	for _, m := range rankMutants {
+func TestRankMutants(t *testing.T) { testMutants(t, rankMutants) }
+
+func testMutants(t *testing.T, mutants []rankMutant) {
+	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			if by := foundBy(t, m.op, m.of, m.find, m.with, m.without); by != m.by {

@@ -309,12 +309,14 @@ func (c rankCase) inWorld(of gpu.Case, rank int) gpu.Case {
 
 // Kernels of several ranks leave on every one of them what EvalRanks does, whatever the order in which the ranks get on,
 // and nothing else.
-func TestDeviceRanks(t *testing.T) {
+func TestDeviceRanks(t *testing.T) { testRanks(t, rankOps) }
+
+func testRanks(t *testing.T, ops []rankOp) {
 	tools, err := ptxas.Find()
 	if err != nil && !errors.Is(err, ptxas.ErrNone) {
 		t.Fatal(err)
 	}
-	for _, o := range rankOps {
+	for _, o := range ops {
 		t.Run(o.op, func(t *testing.T) {
 			for _, c := range o.cases {
 				n := c.rank(0).node(o.op)
