@@ -52,7 +52,7 @@ func moved(buffer string, first, rows, cols int, of, others func(i int) float64)
 var dispatchKeepFamily = Family{Name: "dispatch_keep", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
 		configs, _ := poolOf(j).configs("dispatch_keep")
-		for _, c := range configs {
+		for _, c := range cased(configs, j.sampled) {
 			cases = append(cases, keepCase(j, c))
 		}
 	}
@@ -79,7 +79,7 @@ func keepCase(j *journey, c ExchangeConfig) Case {
 var dispatchRestoreFamily = Family{Name: "dispatch_restore", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
 		configs, _ := poolOf(j).configs("dispatch_restore")
-		for _, c := range configs {
+		for _, c := range cased(configs, j.sampled) {
 			cases = append(cases, restoreCase(j, c))
 		}
 	}

@@ -44,6 +44,14 @@ func (t team) gather(of func(rank int) Case) Case {
 	return c
 }
 
+// cased are the candidates of which there are cases: on a GPU all, in the simulator those whose texts differ.
+func cased(configs []ExchangeConfig, sampled bool) []ExchangeConfig {
+	if sampled {
+		return configs
+	}
+	return slices.DeleteFunc(slices.Clone(configs), func(c ExchangeConfig) bool { return c.Warps == 0 && c.Blocks > 1 })
+}
+
 // emitting writes the kernels of steps, each once.
 func emitting(steps []Step) func(*ptx.Module) {
 	return func(m *ptx.Module) {
@@ -110,92 +118,6 @@ func relay(from, to string) Step {
 		k.LaunchDependents()
 		k.Exit()
 	}}
-}
-
-// replicaNumbers are what a rank holds.
-func replicaNumbers(rank int) func(i int) float64 { return normal(uint64(200+rank), 1) }
-
-// replicaSize is an array that replicas hold.
-type replicaSize struct {
-	team
-	of      ir.Replicas
-	n       int
-	sampled bool // the case is for a GPU
-}
-
-// replicaSizes are those of the cases.
-func replicaSizes(of func(c replicaSize) []Case) (cases []Case) {
-	for _, c := range []replicaSize{
-		{team{2, 1, false}, ir.Replicas{Parts: 2, Stride: 1}, 5000, false}, {team{4, 2, false}, ir.Replicas{Parts: 2, Stride: 2}, 2051, false},
-		{team{8, 1, false}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false}, {team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 9000, false},
-		{team{8, 1, true}, ir.Replicas{Parts: 8, Stride: 1}, 1 << 28, true}, {team{2, 1, true}, ir.Replicas{Parts: 2, Stride: 1}, 1 << 28, true},
-	} {
-		cases = append(cases, of(c)...)
-	}
-	return cases
-}
-
-// replicaCases are those of a kernel and all its candidates.
-func replicaCases(s shared, out func(c replicaSize, rank int) Output) (cases []Case) {
-	return replicaSizes(func(c replicaSize) (list []Case) {
-		configs, _ := s.configs(c.desc())
-		for _, config := range configs {
-			list = append(list, c.caseOf(s, config, out))
-		}
-		return list
-	})
-}
-
-var reduceScatterFamily = Family{Name: "reduce_scatter", Cases: func() []Case { return replicaCases(reduceScattering, replicaSize.scattered) }}
-
-// scattered is what a rank has then.
-func (c replicaSize) scattered(rank int) Output {
-	first, end := c.of.Own(c.of.Number(rank), c.n)
-	return Output{Buffer: "x", Rel: bf16Rel, Acc: 8 * 0x1p-24, Open: true, Why: "one rounding to bf16; a chain of at most seven sums in float32",
-		Want: func(i int) (sum, magnitude float64, ok bool) {
-			if i < first || i >= end {
-				return 0, 0, false
-			}
-			for j := range c.of.Parts {
-				peer := c.of.Rank(rank, j)
-				if c.alone {
-					peer = rank
-				}
-				x := replicaNumbers(peer)(i)
-				sum, magnitude = sum+x, magnitude+math.Abs(x)
-			}
-			return sum, magnitude, true
-		}}
-}
-
-var allGatherFamily = Family{Name: "all_gather", Cases: func() []Case { return replicaCases(allGathering, replicaSize.gathered) }}
-
-// gathered is what a rank has then.
-func (c replicaSize) gathered(rank int) Output {
-	share := ir.Share(c.n, c.of.Parts)
-	return Output{Buffer: "x", Why: "nothing is rounded", Want: func(i int) (float64, float64, bool) {
-		if c.alone {
-			return replicaNumbers(rank)(i), 0, true
-		}
-		return replicaNumbers(c.of.Rank(rank, i/share))(i), 0, true
-	}}
-}
-
-func (c replicaSize) desc() ReplicasDesc {
-	return ReplicasDesc{Of: c.of, Elem: ptx.BF16, Elements: c.n}
-}
-
-// caseOf is the case of a kernel. Alone, and for a GPU, there are no barriers.
-func (c replicaSize) caseOf(s shared, config ExchangeConfig, out func(c replicaSize, rank int) Output) Case {
-	d := c.desc()
-	steps := []Step{s.step(d, config, "x")}
-	if !c.sampled || !c.alone {
-		steps = exchange(steps...)
-	}
-	return c.gather(func(rank int) Case {
-		return Case{Name: fmt.Sprintf("%s_%d_%s", d.name(s.name, config), c.n, c.team), Large: c.sampled, Emit: emitting(steps), Launches: launches(steps),
-			Buffers: []Buffer{c.world(rank), {"x", ptx.BF16, c.n, replicaNumbers(rank)}}, Outputs: []Output{out(c, rank)}, Floor: s.floor(d)}
-	})
 }
 
 var allReduceFamily = Family{Name: "all_reduce", Cases: func() (cases []Case) {
@@ -390,7 +312,7 @@ func tokenRows(rank int) func(i int) float64 { return normal(uint64(300+rank), 1
 var dispatchFamily = Family{Name: "dispatch", Cases: func() (cases []Case) {
 	for _, j := range journeys() {
 		configs, _ := j.dispatch().configs("dispatch")
-		for _, c := range configs {
+		for _, c := range cased(configs, j.sampled) {
 			cases = append(cases, dispatchCase(j, c))
 		}
 	}
@@ -421,7 +343,7 @@ func (j *journey) arrivals(rank int) []Buffer {
 var combineFamily = Family{Name: "combine", Cases: func() (cases []Case) {
 	for i, j := range journeys() {
 		configs, _ := j.combine(i%2 == 0).configs()
-		for _, c := range configs {
+		for _, c := range cased(configs, j.sampled) {
 			cases = append(cases, combineCase(j, i%2 == 0, c))
 		}
 	}
@@ -505,14 +427,4 @@ func ExchangeCases(ranks, tokens int) (families []Family) {
 		}})
 	}
 	return families
-}
-
-// SharedCases are the sum over replicas of so many numbers, and what follows it.
-func SharedCases(ranks, elements int) []Family {
-	c := replicaSize{team{ranks, 1, false}, ir.Replicas{Parts: ranks, Stride: 1}, elements, true}
-	best := func(s shared, out func(c replicaSize, rank int) Output) Family {
-		configs, _ := s.configs(c.desc())
-		return Family{Name: s.name, Cases: func() []Case { return []Case{c.caseOf(s, configs[0], out)} }}
-	}
-	return []Family{best(reduceScattering, replicaSize.scattered), best(allGathering, replicaSize.gathered)}
 }
