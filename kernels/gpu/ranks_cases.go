@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"moegen/ir"
 	"moegen/kernels/ptx"
 )
 
