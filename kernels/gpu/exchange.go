@@ -12,10 +12,11 @@ import (
 // How kernels fetch what other ranks have. What decides is how many bytes are under way: a multiprocessor's share of an H100's memory is
 // 12 bytes a nanosecond each way, at some 1 µs, and 12 multiprocessors that are to fill a link of 370 GB/s need 31 each, at some 2 µs.
 //
-//   - By threads, each 16 bytes at a time through registers: a block of 16 warps has 32 KB under way, but nothing while it looks
-//     up the next rows.
-//   - In bulk, by the copy engine: a warp, or one of a block, has as many copies under way as there are slots in a ring in shared memory,
-//     up to 220 KB a multiprocessor, knows its rows ahead, and issues one instruction for what 256 threads would load.
+//   - By threads, each 16 bytes at a time through registers: a block of 16 warps has 32 KB under way (sums 44), but nothing while it
+//     looks up the next rows: over a link 12 bytes a nanosecond (20), so that 31 multiprocessors (18) fill it.
+//   - In bulk, by the copy engine: a warp, or one of a block, has copies under way into a ring in shared memory, of 128 to 160 KB a
+//     multiprocessor, knows its rows ahead, and issues one instruction for what 256 threads would load: 64 bytes a nanosecond, if
+//     the engine keeps up, and 6 multiprocessors.
 //
 // The bits are the same.
 
@@ -92,7 +93,7 @@ type haul struct {
 	to    func(item ptx.Reg, put func(place ptx.Reg, only *ptx.Reg)) // where it goes; only where a predicate holds, nil: always
 }
 
-// copyConfigs are the candidates for copies: 2048 threads that have 64 bytes each under way are as many as a multiprocessor holds.
+// copyConfigs are the candidates for copies. By threads registers leave room for three blocks of a multiprocessor's four.
 var copyConfigs = []ExchangeConfig{{Blocks: 1}, {Blocks: 2}, {Blocks: 4}, {8, 6, 1}, {4, 12, 1}, {16, 3, 1}, {4, 6, 2}}
 
 // lag is how many copies out of a warp's ring are under way: the slots in front of them are full or being filled.
