@@ -51,11 +51,15 @@ func (p *planner) changes() (out []string) {
 // kinds lists what can be changed, by kind, the smallest of each first.
 func (p *planner) kinds() (kinds [][]change) {
 	r := p.req
-	var freed, optimizers, seqs, more []change
+	var freed, micros, optimizers, seqs, more []change
 	if r.EP != 0 || r.Recompute != RecomputeAuto || r.MicroBatch > 1 {
 		freed = []change{{"--ep, --recompute and --micro-batch left to the planner", func(r *Request, _ *Topology) {
 			r.EP, r.Recompute, r.MicroBatch = 0, RecomputeAuto, 1
 		}}}
+	}
+	for n := r.MicroBatch; n > 0 && n%2 == 0; {
+		n /= 2
+		micros = append(micros, change{fmt.Sprintf("--micro-batch %d", n), func(r *Request, _ *Topology) { r.MicroBatch = n }})
 	}
 	for _, o := range Optimizers[r.Target] {
 		if o != r.Optimizer && (o != Optimizers[r.Target][0] || r.Optimizer != "") {
@@ -78,7 +82,7 @@ func (p *planner) kinds() (kinds [][]change) {
 			}})
 		}
 	}
-	return [][]change{freed, optimizers, seqs, more}
+	return [][]change{micros, freed, optimizers, seqs, more}
 }
 
 // changed returns what a rank takes after a change where it takes the least: with experts on as many ranks as can be, and whole

@@ -70,6 +70,9 @@ func TestChoose(t *testing.T) {
 	fixed := openRequest(m, 4)
 	fixed.Recompute = RecomputeNone
 	show("everything kept, in 0.5 GiB", fixed, node(4, 1<<29+ContextBytes), 0)
+	rows := openRequest(m, 4)
+	rows.MicroBatch, rows.EP = 16, 4
+	show("16 rows at a time, in 0.7 GiB", rows, node(4, 700<<20+ContextBytes), 0)
 	show("one GPU with 0.1 GiB for the arena", openRequest(m, 1), node(1, 100<<20+ContextBytes), 0)
 	figures := regexp.MustCompile(`[0-9]+\.[0-9]+|--layers [0-9]+`) // they move with kernels and schedules; other tests hold them
 	golden.File(t, "testdata/choose.txt", figures.ReplaceAll(out.Bytes(), []byte("#")))
