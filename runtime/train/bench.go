@@ -223,8 +223,8 @@ func (r *benchReport) print(cmd *cobra.Command) {
 		{"tokens/s", fmt.Sprintf("%s of whole steps, %s of forward and backward", metrics.Count(int64(r.TokensPerSecond+0.5)), metrics.Count(int64(r.GradTokensPerSecond+0.5)))},
 		{"step", fmt.Sprintf("%.1f ms: %.1f forward and backward, %.1f update (medians of %d after %d)",
 			r.StepMS, r.GradMS, r.UpdateMS, r.Steps, r.Warmup)},
-		{"model work", fmt.Sprintf("%.1f GFLOP/s: tokens/s × %s FLOPs a token (6 a weight that multiplies, attention over visible keys)",
-			r.GFLOPS, metrics.Count(r.FLOPsPerToken))},
+		{"model work", fmt.Sprintf("%s: tokens/s × %s FLOPs a token (6 a weight that multiplies, attention over visible keys)",
+			workRate(r.GFLOPS), metrics.Count(r.FLOPsPerToken))},
 		{"step goes to", r.Shares.String()},
 		{"memory", fmt.Sprintf("%s of the host at the peak, %s planned", metrics.Bytes(r.PeakRSSBytes), metrics.Bytes(r.PlannedBytes))},
 		{"loss", fmt.Sprintf("%.4f first, %.4f last", r.Losses[0], r.Losses[len(r.Losses)-1])},
@@ -243,6 +243,14 @@ func (r *benchReport) print(cmd *cobra.Command) {
 		rows = append(rows, [2]string{"power", fmt.Sprintf("%.0f W at %.0f MHz, %.3g tokens a joule", r.Watts, r.ClockMHz, r.TokensPerJoule)})
 	}
 	printTable(cmd, rows)
+}
+
+// workRate is 10^9 operations a second in the unit that suits them.
+func workRate(gflops float64) string {
+	if gflops >= 1e3 {
+		return fmt.Sprintf("%.1f TFLOP/s", gflops/1e3)
+	}
+	return fmt.Sprintf("%.1f GFLOP/s", gflops)
 }
 
 // ran says what ran.

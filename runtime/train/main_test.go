@@ -207,6 +207,14 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestWorkRate(t *testing.T) {
+	for gflops, want := range map[float64]string{88.25: "88.2 GFLOP/s", 999.4: "999.4 GFLOP/s", 434240: "434.2 TFLOP/s"} {
+		if got := workRate(gflops); got != want {
+			t.Errorf("%v: %s, want %s", gflops, got, want)
+		}
+	}
+}
+
 // The tokens are the peer's: numpy's uint64 arithmetic gave these for seed 3, step 2, 48 tokens a step,
 // vocabulary 260.
 func TestSyntheticTokensAreThePeers(t *testing.T) {
