@@ -112,8 +112,8 @@ func (b *Bench) time(t *Timing, item Item) (*Failure, error) {
 	return nil, nil
 }
 
-// mostCopied is how much memory all copies of a case's buffers may take.
-const mostCopied = 16 << 30
+// mostCopied is how much memory all copies of a case's buffers may take, of which each takes a page at least.
+const mostCopied, page = 16 << 30, 2 << 20
 
 // copies is how many copies of buffers of so many bytes, of which a run touches so many, are three times as large as the cache.
 func (b *Bench) copies(size, touched int64) int {
@@ -121,7 +121,7 @@ func (b *Bench) copies(size, touched int64) int {
 		touched = size
 	}
 	touched = min(touched, size)
-	return int(max(1, min((3*b.Device.Info().L2+touched-1)/touched, mostCopied/size)))
+	return int(max(1, min((3*b.Device.Info().L2+touched-1)/touched, mostCopied/max(size, page))))
 }
 
 // beside times copies of so many bytes, or takes what was measured before.
