@@ -56,6 +56,21 @@ tile6v2:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -277,6 +292,19 @@ tile5v2:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -473,6 +501,16 @@ tile4v2:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -643,6 +681,15 @@ tile3v2:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -785,6 +832,12 @@ tile2v2:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -901,6 +954,10 @@ tile1v2:
 	MOVQ       c+48(FP), AX
 	MOVQ       ldc+56(FP), CX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1004,6 +1061,21 @@ tile6v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1172,6 +1244,19 @@ tile5v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1323,6 +1408,16 @@ tile4v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1456,6 +1551,15 @@ tile3v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1569,6 +1673,12 @@ tile2v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1664,6 +1774,10 @@ tile1v1:
 	MOVQ       c+48(FP), AX
 	MOVQ       ldc+56(FP), CX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -1880,6 +1994,38 @@ tile14v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -2239,6 +2385,36 @@ tile13v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -2578,6 +2754,33 @@ tile12v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -2892,6 +3095,32 @@ tile11v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -3187,6 +3416,29 @@ tile10v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -3461,6 +3713,27 @@ tile9v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -3711,6 +3984,24 @@ tile8v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -3940,6 +4231,24 @@ tile7v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4151,6 +4460,21 @@ tile6v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4337,6 +4661,19 @@ tile5v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4503,6 +4840,16 @@ tile4v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4648,6 +4995,15 @@ tile3v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4770,6 +5126,12 @@ tile2v2:
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4871,6 +5233,10 @@ tile1v2:
 	MOVQ       ldc+56(FP), CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -4980,6 +5346,38 @@ tile14v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -5239,6 +5637,36 @@ tile13v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -5485,6 +5913,33 @@ tile12v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -5713,6 +6168,32 @@ tile11v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -5929,6 +6410,29 @@ tile10v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6131,6 +6635,27 @@ tile9v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6316,6 +6841,24 @@ tile8v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6487,6 +7030,24 @@ tile7v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6647,6 +7208,21 @@ tile6v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6789,6 +7365,19 @@ tile5v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -6918,6 +7507,16 @@ tile4v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*4), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -7033,6 +7632,15 @@ tile3v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -7132,6 +7740,12 @@ tile2v1:
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)
@@ -7217,6 +7831,10 @@ tile1v1:
 	MOVQ       c+48(FP), AX
 	MOVQ       ldc+56(FP), CX
 	PREFETCHT0 (AX)
+	MOVQ       a+24(FP), CX
+	MOVQ       lda+32(FP), DX
+	LEAQ       (CX)(DX*1), CX
+	PREFETCHT0 (CX)
 	MOVQ       next+80(FP), CX
 	MOVQ       along+88(FP), DX
 	SUBQ       $0x01, tiles+104(FP)

@@ -179,6 +179,16 @@ func tileBody(c *build.Context, s isa, rows, vecs int) {
 		}
 	}
 
+	// So does the first line of each of the next tile's rows of a; from there on the hardware sees where a row leads.
+	ahead, lda := argument(c, "a"), argument(c, "lda")
+	addTimes(c, ahead, lda, rows)
+	for i := range rows {
+		c.PREFETCHT0(operand.Mem{Base: ahead})
+		if i < rows-1 {
+			c.ADDQ(lda, ahead)
+		}
+	}
+
 	next, along := argument(c, "next"), argument(c, "along")
 	c.SUBQ(operand.Imm(1), paramAddr(c, "tiles"))
 	c.JGE(operand.LabelRef(name + "_ahead"))
