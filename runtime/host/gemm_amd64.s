@@ -1858,21 +1858,35 @@ done:
 	VZEROUPPER
 	RET
 
-// func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
+// func packPanelsAVX2(kc int, starts *int, x *float32, panels int, dst *float32, next int)
 // Requires: AVX, MMX+
-TEXT ·packPanelAVX2(SB), NOSPLIT, $0-32
+TEXT ·packPanelsAVX2(SB), NOSPLIT, $0-48
 	MOVQ kc+0(FP), AX
 	MOVQ starts+8(FP), CX
 	MOVQ x+16(FP), DX
-	MOVQ dst+24(FP), BX
+	MOVQ dst+32(FP), BX
+	MOVQ next+40(FP), SI
+	SHLQ $0x02, SI
 
 row:
-	MOVQ       (CX), SI
-	VMOVUPS    (DX)(SI*4), Y0
-	VMOVUPS    Y0, (BX)
-	VMOVUPS    32(DX)(SI*4), Y0
-	VMOVUPS    Y0, 32(BX)
-	PREFETCHT0 64(DX)(SI*4)
+	MOVQ panels+24(FP), R10
+	MOVQ (CX), DI
+	LEAQ (DX)(DI*4), DI
+	MOVQ 64(CX), R8
+	LEAQ (DX)(R8*4), R8
+	MOVQ BX, R9
+
+piece:
+	PREFETCHT0 (R8)
+	VMOVUPS    (DI), Y0
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    32(DI), Y0
+	VMOVUPS    Y0, 32(R9)
+	ADDQ       $0x00000040, DI
+	ADDQ       $0x00000040, R8
+	ADDQ       SI, R9
+	DECQ       R10
+	JNE        piece
 	ADDQ       $0x08, CX
 	ADDQ       $0x00000040, BX
 	DECQ       AX
@@ -7909,22 +7923,36 @@ done:
 	VZEROUPPER
 	RET
 
-// func packPanelAVX512(kc int, starts *int, x *float32, dst *float32)
+// func packPanelsAVX512(kc int, starts *int, x *float32, panels int, dst *float32, next int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·packPanelAVX512(SB), NOSPLIT, $0-32
+TEXT ·packPanelsAVX512(SB), NOSPLIT, $0-48
 	MOVQ kc+0(FP), AX
 	MOVQ starts+8(FP), CX
 	MOVQ x+16(FP), DX
-	MOVQ dst+24(FP), BX
+	MOVQ dst+32(FP), BX
+	MOVQ next+40(FP), SI
+	SHLQ $0x02, SI
 
 row:
-	MOVQ       (CX), SI
-	VMOVUPS    (DX)(SI*4), Z0
-	VMOVUPS    Z0, (BX)
-	VMOVUPS    64(DX)(SI*4), Z0
-	VMOVUPS    Z0, 64(BX)
-	PREFETCHT0 128(DX)(SI*4)
-	PREFETCHT0 192(DX)(SI*4)
+	MOVQ panels+24(FP), R10
+	MOVQ (CX), DI
+	LEAQ (DX)(DI*4), DI
+	MOVQ 64(CX), R8
+	LEAQ (DX)(R8*4), R8
+	MOVQ BX, R9
+
+piece:
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	VMOVUPS    (DI), Z0
+	VMOVUPS    Z0, (R9)
+	VMOVUPS    64(DI), Z0
+	VMOVUPS    Z0, 64(R9)
+	ADDQ       $0x00000080, DI
+	ADDQ       $0x00000080, R8
+	ADDQ       SI, R9
+	DECQ       R10
+	JNE        piece
 	ADDQ       $0x08, CX
 	ADDQ       $0x00000080, BX
 	DECQ       AX

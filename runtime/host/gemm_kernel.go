@@ -93,9 +93,11 @@ func portableTranspose(blocks int, rows *[8]*float32, dst *float32, ldd int) {
 	}
 }
 
-// portablePackPanel is packPanel in plain Go.
-func portablePackPanel(starts []int, x, dst []float32) {
-	for p, at := range starts {
-		copy(dst[p*portableNR:(p+1)*portableNR], x[at:])
+// portablePackPanels is packPanels in plain Go.
+func portablePackPanels(kc int, starts *[kBlock + rowsAhead]int, x []float32, panels int, dst []float32) {
+	for p, at := range starts[:kc] {
+		for i := range panels {
+			copy(dst[(i*kc+p)*portableNR:][:portableNR], x[at+i*portableNR:])
+		}
 	}
 }

@@ -24,14 +24,14 @@ func transpose8(blocks int, rows *[8]*float32, dst *float32, ldd int) {
 	}
 }
 
-// packPanel writes dst[p*nr+j] = x[starts[p]+j] for every start and j < nr, the kernel's.
-func packPanel(starts []int, x, dst []float32) {
+// packPanels writes dst[(i*kc+p)*nr+j] = x[starts[p]+i*nr+j] for p < kc, i < panels and j < nr, the kernel's.
+func packPanels(kc int, starts *[kBlock + rowsAhead]int, x []float32, panels int, dst []float32) {
 	switch activeISA {
 	case avx512:
-		packPanelAVX512(len(starts), &starts[0], &x[0], &dst[0])
+		packPanelsAVX512(kc, &starts[0], &x[0], panels, &dst[0], kc*32)
 	case avx2:
-		packPanelAVX2(len(starts), &starts[0], &x[0], &dst[0])
+		packPanelsAVX2(kc, &starts[0], &x[0], panels, &dst[0], kc*16)
 	default:
-		portablePackPanel(starts, x, dst)
+		portablePackPanels(kc, starts, x, panels, dst)
 	}
 }

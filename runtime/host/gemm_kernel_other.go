@@ -11,5 +11,7 @@ func transpose8(blocks int, rows *[8]*float32, dst *float32, ldd int) {
 	portableTranspose(blocks, rows, dst, ldd)
 }
 
-// packPanel writes dst[p*nr+j] = x[starts[p]+j] for every start and j < nr, the kernel's.
-func packPanel(starts []int, x, dst []float32) { portablePackPanel(starts, x, dst) }
+// packPanels writes dst[(i*kc+p)*nr+j] = x[starts[p]+i*nr+j] for p < kc, i < panels and j < nr, the kernel's.
+func packPanels(kc int, starts *[kBlock + rowsAhead]int, x []float32, panels int, dst []float32) {
+	portablePackPanels(kc, starts, x, panels, dst)
+}

@@ -23,25 +23,31 @@ func (m *matrix) row(i, lo, hi int) []float32 {
 	return m.x[at+lo : at+hi]
 }
 
+// rowsAhead is how many rows ahead packPanels fetches.
+const rowsAhead = 8
+
 // packAlong packs a right operand whose rows are steps of p: rows k0..k1, columns j0..j1, into panels of nr columns, one
 // after the other, each [k1-k0][nr]. Columns past j1 in the last panel are left as they are: whatever stands
 // there ends in columns of a tile that nobody reads.
 func packAlong(dst []float32, nr int, m *matrix, k0, k1, j0, j1 int) {
-	var starts [kBlock]int
-	rows := starts[:k1-k0]
+	var starts [kBlock + rowsAhead]int
+	kc, whole := k1-k0, (j1-j0)/nr
+	rows := starts[:kc]
 	for k := range rows {
 		rows[k] = m.start(k0 + k)
-		_ = m.x[rows[k]+j1-1] // packPanel does not check
+		_ = m.x[rows[k]+j1-1] // packPanels does not check
 	}
-	for ; j0 < j1; j0 += nr {
-		x := m.x[j0:]
-		if w := j1 - j0; w >= nr {
-			packPanel(rows, x, dst)
-			dst = dst[len(rows)*nr:]
-		} else {
-			for k, at := range rows {
-				copy(dst[k*nr:k*nr+w], x[at:])
-			}
+	for k := kc; k < kc+rowsAhead; k++ {
+		starts[k] = starts[kc-1]
+	}
+	if whole > 0 {
+		_ = dst[whole*kc*nr-1]
+		packPanels(kc, &starts, m.x[j0:], whole, dst)
+	}
+	if j := j0 + whole*nr; j < j1 {
+		dst = dst[whole*kc*nr:]
+		for k, at := range rows {
+			copy(dst[k*nr:], m.x[at+j:at+j1])
 		}
 	}
 }

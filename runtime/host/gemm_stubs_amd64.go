@@ -15,14 +15,14 @@ package host
 //go:noescape
 func gemmPanelAVX2(rows int, vecs int, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next *float32, along int, across int, tiles int)
 
-// packPanelAVX2 copies a panel and prefetches the one on its right:
+// packPanelsAVX2 copies pieces of rows to panels, next elements apart:
 //
-//	dst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr
+//	dst[i*next+p*nr+j] = x[starts[p]+i*nr+j]   p < kc, i < panels, j < nr
 //
-// with nr = 16 and kc ≥ 1.
+// with nr = 16; kc and panels are ≥ 1. It prefetches 8 rows ahead: starts has 8 more elements.
 //
 //go:noescape
-func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
+func packPanelsAVX2(kc int, starts *int, x *float32, panels int, dst *float32, next int)
 
 // gemmPanelAVX512 computes, for i < rows and j < vecs vectors of columns,
 //
@@ -35,14 +35,14 @@ func packPanelAVX2(kc int, starts *int, x *float32, dst *float32)
 //go:noescape
 func gemmPanelAVX512(rows int, vecs int, kc int, a *float32, lda int, b *float32, c *float32, ldc int, d *float32, ldd int, next *float32, along int, across int, tiles int)
 
-// packPanelAVX512 copies a panel and prefetches the one on its right:
+// packPanelsAVX512 copies pieces of rows to panels, next elements apart:
 //
-//	dst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr
+//	dst[i*next+p*nr+j] = x[starts[p]+i*nr+j]   p < kc, i < panels, j < nr
 //
-// with nr = 32 and kc ≥ 1.
+// with nr = 32; kc and panels are ≥ 1. It prefetches 8 rows ahead: starts has 8 more elements.
 //
 //go:noescape
-func packPanelAVX512(kc int, starts *int, x *float32, dst *float32)
+func packPanelsAVX512(kc int, starts *int, x *float32, panels int, dst *float32, next int)
 
 // transpose8AVX2 writes the transpose of 8 rows of 8·blocks elements as 8·blocks rows of 8, ldd apart:
 //

@@ -43,7 +43,7 @@ func gemm(c *build.Context) {
 		mr int
 	}{{avx2, 6}, {avx512, 14}} {
 		panel(c, k.isa, k.mr)
-		packPanel(c, k.isa)
+		packPanels(c, k.isa)
 	}
 	transpose(c)
 	c.Function("spinPause")
@@ -290,35 +290,47 @@ func addTimes(c *build.Context, p, stride reg.GPVirtual, n int) {
 	}
 }
 
-// packPanel emits the packing of operands that lie along: pieces of rows, one below the other.
-func packPanel(c *build.Context, s isa) {
-	name := "packPanel" + s.name
+// packPanels emits the packing of operands that lie along. A row is read from end to end, and adds its piece to each panel.
+func packPanels(c *build.Context, s isa) {
+	const below = 8 // rows
+	name, nr := "packPanels"+s.name, 2*s.lanes()
 	c.Function(name)
 	c.Attributes(attr.NOSPLIT)
 	c.Pragma("noescape")
-	c.SignatureExpr("func(kc int, starts *int, x, dst *float32)")
+	c.SignatureExpr("func(kc int, starts *int, x *float32, panels int, dst *float32, next int)")
 	c.Doc(
-		name+" copies a panel and prefetches the one on its right:",
+		name+" copies pieces of rows to panels, next elements apart:",
 		"",
-		"\tdst[p*nr+j] = x[starts[p]+j]   p < kc, j < nr",
+		"\tdst[i*next+p*nr+j] = x[starts[p]+i*nr+j]   p < kc, i < panels, j < nr",
 		"",
-		fmt.Sprintf("with nr = %d and kc ≥ 1.", 2*s.lanes()),
+		fmt.Sprintf("with nr = %d; kc and panels are ≥ 1. It prefetches %d rows ahead: starts has %d more elements.", nr, below, below),
 	)
-	load := func(param string) reg.GPVirtual { return c.Load(c.Param(param), c.GP64()).(reg.GPVirtual) }
-	kc, starts, x, dst := load("kc"), load("starts"), load("x"), load("dst")
+	kc, starts, x, dst := argument(c, "kc"), argument(c, "starts"), argument(c, "x"), argument(c, "dst")
+	next := argument(c, "next")
+	c.SHLQ(operand.Imm(2), next)
 	c.Label("row")
-	start := c.GP64()
-	c.MOVQ(operand.Mem{Base: starts}, start)
+	from, ahead, to, left := c.GP64(), c.GP64(), c.GP64(), argument(c, "panels")
+	c.MOVQ(operand.Mem{Base: starts}, from)
+	c.LEAQ(operand.Mem{Base: x, Index: from, Scale: 4}, from)
+	c.MOVQ(operand.Mem{Base: starts, Disp: 8 * below}, ahead)
+	c.LEAQ(operand.Mem{Base: x, Index: ahead, Scale: 4}, ahead)
+	c.MOVQ(dst, to)
+	c.Label("piece")
+	for line := 0; line < 4*nr; line += 64 {
+		c.PREFETCHT0(operand.Mem{Base: ahead, Disp: line})
+	}
 	for j := range 2 {
 		v := s.vector(c)
-		c.VMOVUPS(operand.Mem{Base: x, Index: start, Scale: 4, Disp: j * s.bytes}, v)
-		c.VMOVUPS(v, operand.Mem{Base: dst, Disp: j * s.bytes})
+		c.VMOVUPS(operand.Mem{Base: from, Disp: j * s.bytes}, v)
+		c.VMOVUPS(v, operand.Mem{Base: to, Disp: j * s.bytes})
 	}
-	for line := 2 * s.bytes; line < 4*s.bytes; line += 64 {
-		c.PREFETCHT0(operand.Mem{Base: x, Index: start, Scale: 4, Disp: line})
-	}
+	c.ADDQ(operand.U32(4*nr), from)
+	c.ADDQ(operand.U32(4*nr), ahead)
+	c.ADDQ(next, to)
+	c.DECQ(left)
+	c.JNE(operand.LabelRef("piece"))
 	c.ADDQ(operand.Imm(8), starts)
-	c.ADDQ(operand.U32(2*s.bytes), dst)
+	c.ADDQ(operand.U32(4*nr), dst)
 	c.DECQ(kc)
 	c.JNE(operand.LabelRef("row"))
 	c.VZEROUPPER()

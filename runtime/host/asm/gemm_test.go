@@ -100,13 +100,17 @@ func TestPacking(t *testing.T) {
 	m := interpreter(t, "gemm")
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, s := range []isa{avx2, avx512} {
-		nr := 2 * s.lanes()
-		starts := []int{7, 0, 90}
-		x, dst := normals(rng, 90+nr), make([]float32, len(starts)*nr)
-		call(t, m, "packPanel"+s.name, len(starts), starts, x, dst)
-		for p, at := range starts {
-			if !slices.Equal(dst[p*nr:(p+1)*nr], x[at:at+nr]) {
-				t.Errorf("packPanel%s: row %d is %v", s.name, p, dst[p*nr:(p+1)*nr])
+		const kc = 3
+		nr, starts := 2*s.lanes(), []int{7, 0, 190, 190, 190, 190, 190, 190, 190, 190, 190}
+		for panels := 1; panels <= 3; panels++ {
+			x, dst := normals(rng, 190+panels*nr), make([]float32, panels*kc*nr)
+			call(t, m, "packPanels"+s.name, kc, starts, x, panels, dst, kc*nr)
+			for i := range panels {
+				for p, at := range starts[:kc] {
+					if got := dst[(i*kc+p)*nr:][:nr]; !slices.Equal(got, x[at+i*nr:][:nr]) {
+						t.Errorf("packPanels%s: step %d of panel %d is %v", s.name, p, i, got)
+					}
+				}
 			}
 		}
 	}
