@@ -133,10 +133,11 @@ func TestRanksOnADevice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(items[1].Case.Peers) != 3 {
-			t.Fatalf("%s %s has %d peers", family, items[1].Case.Name, len(items[1].Case.Peers))
+		four := slices.IndexFunc(items, func(i Item) bool { return len(i.Case.Peers) == 3 })
+		if four < 0 {
+			t.Fatalf("%s has no case of four ranks", family)
 		}
-		if r := runOne(t, devices[0], items[1]); !r.OK() || r.Worst == nil {
+		if r := runOne(t, devices[0], items[four]); !r.OK() || r.Worst == nil {
 			t.Errorf("%s: %+v, worst %+v", family, r.Failure, r.Worst)
 		}
 	}
