@@ -66,7 +66,8 @@ func (p *planner) estimate(c *Candidate) {
 		c.Verdict = err.Error()
 		return
 	}
-	c.Figures = p.onward(few, more, line{float64(layers-long.layers) / float64(long.layers-short.layers)}, c.Accumulate)
+	further := layers - long.layers
+	c.Figures = p.onward(few, more, line{float64(further) / float64(long.layers-short.layers), further}, c.Accumulate)
 }
 
 // planned plans a request and returns what a step of it does.
@@ -78,8 +79,11 @@ func (p *planner) planned(req Request) (work, error) {
 	return p.work(planned)
 }
 
-// A line goes through what two samples take, so many of their distances beyond the second.
-type line struct{ beyond float64 }
+// A line goes through what two samples take, so many of their distances beyond the second, which are so many layers.
+type line struct {
+	beyond float64
+	layers int
+}
 
 func (l line) at(few, more float64) float64 { return more + (more-few)*l.beyond }
 
@@ -89,8 +93,8 @@ func (l line) span(few, more kernels.Span) kernels.Span {
 	return kernels.Span{End: l.at(few.End, more.End), Work: l.at(few.Work, more.Work)}
 }
 
-// onward is what all layers take in a step. Each layer adds as much to the launches of a micro-batch; an update has the same launches
-// whatever the number of layers, and it is each of these that takes longer, which changes what hides behind what.
+// onward is what all layers take in a step. Each layer adds as much to the launches of a micro-batch. In an update some launches take
+// longer the more layers there are, and others come again for each, which changes what hides behind what.
 func (p *planner) onward(few, more work, l line, accumulate int) Figures {
 	a, b := few.spans(), more.spans()
 	s := spans{grad: l.span(a.grad, b.grad), gradAlone: l.span(a.gradAlone, b.gradAlone),
@@ -106,15 +110,60 @@ func (p *planner) onward(few, more work, l line, accumulate int) Figures {
 // update returns the span of an update beyond two others.
 func (l line) update(few, more []kernels.Timed) kernels.Span {
 	short, long := updateOf(few), updateOf(more)
-	if len(short) != len(long) {
+	a, b := ofAllLayers(short), ofAllLayers(long)
+	if len(a) != len(b) {
 		panic("BUG: updates of one model with different launches")
 	}
-	for i := range long {
-		t, s := &long[i], &short[i]
-		t.Micros, t.Wire = l.at(s.Micros, t.Micros), l.at(s.Wire, t.Wire)
+	for i, t := range b {
+		t.Micros, t.Wire = l.at(a[i].Micros, t.Micros), l.at(a[i].Wire, t.Wire)
 	}
+	long = furtherLayers(long, l.layers)
 	kernels.Schedule(long)
 	return kernels.SpanOf(long, "update")
+}
+
+// ofAllLayers returns the launches that are no layer's.
+func ofAllLayers(list []kernels.Timed) (out []*kernels.Timed) {
+	for i := range list {
+		if !numbered(list[i].Section) {
+			out = append(out, &list[i])
+		}
+	}
+	return out
+}
+
+// furtherLayers returns launches with those of the last layer, section by section, so many times more.
+func furtherLayers(list []kernels.Timed, times int) (out []kernels.Timed) {
+	last := -1
+	for _, t := range list {
+		if layer, ok := layerOf(t.Section); ok {
+			last = max(last, layer)
+		}
+	}
+	place := make([]int, len(list)) // in out
+	for i := 0; i < len(list); {
+		end := i + 1
+		for end < len(list) && list[end].Section == list[i].Section {
+			end++
+		}
+		copies := 1
+		if layer, ok := layerOf(list[i].Section); ok && layer == last {
+			copies += times
+		}
+		for range copies {
+			for j := i; j < end; j++ {
+				place[j] = len(out)
+				t := list[j]
+				t.After = nil
+				for _, a := range list[j].After {
+					t.After = append(t.After, place[a])
+				}
+				out = append(out, t)
+			}
+		}
+		i = end
+	}
+	return out
 }
 
 // updateOf returns a copy of the launches of an update, which stand behind those of a micro-batch.

@@ -49,7 +49,11 @@ func (b *body) statements() []*jen.Statement {
 				out = append(out, jen.Comment(line))
 			}
 		}
-		out = append(append(append(out, c.before(on)...), b.call(c, values)), c.after()...)
+		out = append(out, c.before(on)...)
+		if !c.idle {
+			out = append(out, b.call(c, values))
+		}
+		out = append(out, c.after()...)
 		on = c.meeting.stream
 	}
 	if on != ir.Compute {
@@ -217,6 +221,8 @@ func (b *body) field(declaration jen.Code, values []any) {
 
 func literal(v any) *jen.Statement {
 	switch v := v.(type) {
+	case []int:
+		return ints(v)
 	case []float64:
 		list := make([]jen.Code, len(v))
 		for i, x := range v {

@@ -204,7 +204,7 @@ func (e *emitter) params() []byte {
 	for _, b := range e.plan.Buffers {
 		if b.Role == ir.Weight && b.Param.Members == nil {
 			group := groups[b.Param.Name]
-			rows = append(rows, param(b, grads[b.Param.Name], group, states[group.Param.Name]))
+			rows = append(rows, param(b, group, grads[group.Param.Name], states[group.Param.Name]))
 		}
 	}
 	f.Comment("params lists the parameters in the order of the arena.")
@@ -242,8 +242,8 @@ func (e *emitter) zeros() *jen.Statement {
 // buffer's name.
 var stateNames = map[string]string{"low": "low_bits", "master": "master", "moment1": "exp_avg", "moment2": "exp_avg_sq"}
 
-// param is one row of the table, of a member of a group whose state the optimizer keeps.
-func param(value, grad, group *ir.Buffer, kept []*ir.Buffer) *jen.Statement {
+// param is one row of the table, of a member of a group, with what a rank has of the group's gradient and the optimizer keeps of it.
+func param(value, group, grad *ir.Buffer, kept []*ir.Buffer) *jen.Statement {
 	p := value.Param
 	var states []jen.Code
 	for _, b := range kept {

@@ -56,8 +56,8 @@ func kindName(program, section string) string {
 
 var programText = map[string]string{
 	"setup":       "fills what is constant for the life of the process.",
-	"micro_batch": "runs forward and backward of one micro-batch.",
-	"update":      "reduces gradients over ranks, clips them and applies the optimizer.",
+	"micro_batch": "runs forward and backward of one micro-batch, and adds gradients up over the ranks.",
+	"update":      "clips the gradients and applies the optimizer.",
 	"eval":        "runs the forward pass alone.",
 	"head":        "computes the logits of a few tokens of the last eval.",
 }

@@ -31,6 +31,7 @@ type call struct {
 	kernel *kernels.Kernel
 	args   []kernels.Arg
 	step   *gpu.Step // what it launches on a GPU, with step.Args beside args; nil: it calls a function of the runtime
+	idle   bool      // nothing is to be done: what the launch makes is there
 	more   bool      // it goes on with the launch of the call before
 	last   bool      // of its launch
 
@@ -52,8 +53,12 @@ func newCalls(target string, l *ir.Launch) []call {
 	if k.Steps == nil {
 		return []call{{launch: l, kernel: k, args: k.Call(l)}}
 	}
+	steps := k.Steps(l)
+	if len(steps) == 0 {
+		return []call{{launch: l, kernel: k, idle: true}}
+	}
 	var calls []call
-	for i, step := range k.Steps(l) {
+	for i, step := range steps {
 		c := call{launch: l, kernel: k, step: &step, more: i > 0}
 		for _, a := range step.Args {
 			c.args = append(c.args, argOf(a))

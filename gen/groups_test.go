@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strings"
 
 	"moegen/ir"
@@ -10,7 +11,8 @@ import (
 type spread struct {
 	mesh  mesh
 	group *ir.Param
-	share int            // of what the optimizer keeps, on a rank
+	typ   ir.Type        // of the group's value
+	share int            // of its gradient and of what the optimizer keeps, on a rank
 	first map[string]int // of each member, in the group
 	local map[string]int // elements of each member on a rank
 }
@@ -26,7 +28,7 @@ func spreads(s *step) map[string]*spread {
 		if g.Role != ir.Weight {
 			continue
 		}
-		x := &spread{m, g.Param, ir.Share(g.Type.Elements(), m.replicas(g.Param.Expert).Parts), map[string]int{}, map[string]int{}}
+		x := &spread{m, g.Param, g.Type, ir.Share(g.Type.Elements(), m.replicas(g.Param.Expert).Parts), map[string]int{}, map[string]int{}}
 		at := 0
 		for _, name := range g.Param.Members {
 			t := s.micro.Lookup(name).Type
@@ -39,14 +41,14 @@ func spreads(s *step) map[string]*spread {
 }
 
 // each calls f for every element of a member's whole array and every place that it has: the rank and the element of its array.
-// Of what the optimizer keeps, and of gradients after an update, an element has one place.
+// Of gradients and of what the optimizer keeps an element has one place.
 func (x *spread) each(member, prefix string, owned bool, f func(element, rank, at int)) {
 	replicas := x.mesh.replicas(x.group.Expert)
 	axes := 1
 	if x.group.Sharded {
 		axes = x.mesh.ep
 	}
-	kept := prefix != "" && prefix != "grad."
+	kept := prefix != ""
 	for axis := range axes {
 		for e := range x.local[member] {
 			at := x.first[member] + e
@@ -64,29 +66,45 @@ func (x *spread) each(member, prefix string, owned bool, f func(element, rank, a
 	}
 }
 
-// gather fills the arrays of groups from those of their members; what lies between them is zero.
+// gather fills the arrays of groups from those of their members; what lies between them is zero. Shares of gradients become what is read
+// as one array.
 func gather(s *step, envs []ir.Env) {
-	groups := map[string]*ir.Value{}
-	for _, v := range s.update.Outside {
-		groups[v.Name] = v
-	}
 	for member, x := range spreads(s) {
-		for _, prefix := range []string{"", "grad."} {
-			group := prefix + x.group.Name
+		for _, prefix := range x.prefixes() {
 			for _, env := range envs {
-				if env[group] == nil {
-					env[group] = ir.NewTensor(groups[group].Type)
+				if env[prefix+x.group.Name] == nil {
+					env[prefix+x.group.Name] = ir.NewTensor(x.typ)
 				}
-				copy(env[group].Data[x.first[member]:], env[prefix+member].Data)
+				copy(env[prefix+x.group.Name].Data[x.first[member]:], env[prefix+member].Data)
 			}
+		}
+	}
+	for _, v := range s.update.Outside {
+		for _, env := range envs {
+			if v.Role != ir.Gradient || env[v.Name] != nil {
+				continue
+			}
+			all := &ir.Tensor{Type: v.Type}
+			for _, name := range v.Param.Members {
+				all.Data = append(all.Data, env["grad."+name].Data...)
+			}
+			env[v.Name] = all
 		}
 	}
 }
 
-// scatter is the reverse.
+// prefixes lists of what members have arrays of their own: values, and gradients that no ranks share.
+func (x *spread) prefixes() []string {
+	if x.group.Parts > 1 {
+		return []string{""}
+	}
+	return []string{"", "grad."}
+}
+
+// scatter is the reverse of gather, for members.
 func scatter(s *step, envs []ir.Env) {
 	for member, x := range spreads(s) {
-		for _, prefix := range []string{"", "grad."} {
+		for _, prefix := range x.prefixes() {
 			for _, env := range envs {
 				copy(env[prefix+member].Data, env[prefix+x.group.Name].Data[x.first[member]:])
 			}
@@ -116,7 +134,8 @@ func (x *spread) distribute(envs []ir.Env, prefix, member string, whole []float6
 // keeps lists what the optimizer keeps: the first words of the names.
 func keeps(s *step) (words []string) {
 	for _, v := range s.update.Outside {
-		if name, of, _ := strings.Cut(v.Name, "."); v.Role == ir.State && of == "dense" {
+		name, _, _ := strings.Cut(v.Name, ".")
+		if v.Role == ir.State && !slices.Contains(words, name+".") {
 			words = append(words, name+".")
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"moegen/models"
 )
 
-// What a rank of eight keeps for good of a model of thirty billion parameters follows from their number alone: all of the dense
-// ones and an eighth of the experts, values and gradients; of what the optimizer keeps an eighth of everything. Beside that there
+// What a rank of eight keeps for good of a model of thirty billion parameters follows from their number alone: the values of all of the
+// dense ones and of an eighth of the experts; of gradients and of what the optimizer keeps an eighth of everything. Beside that there
 // is room for the rest of a step on GPUs of 48 GB, when tokens are sent again, and when whole layers are computed again.
 func TestMemoryOfEightRanks(t *testing.T) {
 	m, ok := models.Lookup("qwen3-30b-a3b")
@@ -18,7 +18,7 @@ func TestMemoryOfEightRanks(t *testing.T) {
 	for _, c := range []struct {
 		recompute Recompute
 		limit     int64
-	}{{RecomputeDispatch, 42 << 30}, {RecomputeBlock, 38 << 30}} {
+	}{{RecomputeDispatch, 39 << 30}, {RecomputeBlock, 35 << 30}} {
 		p, err := Plan(Request{Model: m, Target: "h100", DType: "bf16", Optimizer: "bf16", Seq: 4096, MicroBatch: 1, GPUs: 8, Recompute: c.recompute}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -36,9 +36,9 @@ func TestMemoryOfEightRanks(t *testing.T) {
 				bytes[b.Role] += b.Bytes()
 			}
 		}
-		const slack = 128 * 2 * 2 * 2 // shares are rounded up
+		const slack = 128 * 2 * 2 * 50 // two arrays of shares that are rounded up, of 48 layers, embeddings and head
 		for role, want := range map[ir.Role]int64{
-			ir.Weight: 2 * (dense + experts/8), ir.Gradient: 2 * (dense + experts/8), ir.State: 2 * 2 * all / 8,
+			ir.Weight: 2 * (dense + experts/8), ir.Gradient: 2 * all / 8, ir.State: 2 * 2 * all / 8,
 		} {
 			if got := bytes[role]; got < want || got > want+slack {
 				t.Errorf("recompute %s: %s takes %d bytes, want %d", c.recompute, role, got, want)

@@ -133,7 +133,7 @@ func membersOf(all []*ir.Buffer) map[*ir.Buffer][]*ir.Buffer {
 	}
 	members := map[*ir.Buffer][]*ir.Buffer{}
 	for _, b := range all {
-		if b.Param != nil && b.Role != ir.State {
+		if b.IsGroup() {
 			for _, name := range b.Param.Members {
 				members[b] = append(members[b], buffers[key{name, b.Role}])
 			}
@@ -155,7 +155,7 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 	for _, v := range g.Outside {
 		buffers[v] = a.outside[v.Name]
 	}
-	target := s.writeTargets(g, lastUse)
+	target, within := s.writeTargets(g, lastUse), insideOf(g)
 	needs := dependencies(g, target, s.after)
 	order := ir.NewOrder()
 	var all []*place
@@ -166,6 +166,7 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 	type pair struct {
 		buffer *ir.Buffer
 		place  *place
+		at     int64 // where it begins there
 	}
 	var pairs []pair
 	for i, n := range g.Nodes {
@@ -190,14 +191,22 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 			if k.Apart && !slices.ContainsFunc(k.Shares, func(s [2]int) bool { return s[0] == j }) {
 				at = nil
 			}
-			if at == nil || taken[at] || at.bytes < roundUp(v.Type.Bytes()) {
-				at = fresh(v.Name, v.Type.Bytes(), i)
+			whole, begin := v, int64(0)
+			if part, ok := within[v]; ok {
+				whole, begin = part.whole, part.at
+				at = places[whole]
+			} else if at != nil && taken[at] {
+				at = nil
+			}
+			if at == nil || at.bytes < roundUp(whole.Type.Bytes()) {
+				at = fresh(whole.Name, whole.Type.Bytes(), i)
+				places[whole] = at
 			}
 			taken[at] = true
-			at.last = max(at.last, i, lastUse[v])
+			at.last = max(at.last, i, lastUse[v], lastUse[whole])
 			b := &ir.Buffer{Name: v.Name, Type: v.Type, Program: g.Name, First: i, Last: max(i, lastUse[v])}
 			buffers[v], places[v] = b, at
-			pairs = append(pairs, pair{b, at})
+			pairs = append(pairs, pair{b, at, begin})
 			l.Out = append(l.Out, b)
 		}
 		for _, v := range slices.Concat(n.In, n.Out) {
@@ -214,17 +223,38 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 			b := &ir.Buffer{Name: name, Type: ir.Fixed(ir.F32, elements), Program: g.Name, First: i, Last: i}
 			at := fresh(name, b.Bytes(), i)
 			at.touch(l.Stream, i)
-			pairs = append(pairs, pair{b, at})
+			pairs = append(pairs, pair{b, at, 0})
 			l.Workspace = b
 		}
 		p.Launches = append(p.Launches, l)
 	}
 	a.assign(all, a.floor(g), order)
 	for _, x := range pairs {
-		x.buffer.Offset = x.place.offset
+		x.buffer.Offset = x.place.offset + x.at
 		a.plan.Buffers = append(a.plan.Buffers, x.buffer)
 	}
 	a.plan.Programs = append(a.plan.Programs, p)
+}
+
+// part is where a value begins in another, in bytes.
+type part struct {
+	whole *ir.Value
+	at    int64
+}
+
+// insideOf returns the parts that operands of operations are of results.
+func insideOf(g *ir.Graph) map[*ir.Value]part {
+	out := map[*ir.Value]part{}
+	for _, n := range g.Nodes {
+		if n.Op.Inside == nil {
+			continue
+		}
+		for i, at := range n.Op.Inside(n) {
+			out[n.In[i]] = part{n.Out[0], int64(at) * n.Out[0].Type.DType.Size()}
+		}
+		out[n.Out[0]] = part{n.Out[0], 0}
+	}
+	return out
 }
 
 // dependencies returns, for every node, the nodes in front of it that it needs to have ended, by index: those that define its

@@ -23,7 +23,8 @@ func grad(s *step) error {
 		return err
 	}
 	s.eval = ir.Rewrite(s.forward, "eval", nil, (*ir.Rewriter).Copy)
-	s.update = update(s.micro, s.req, mesh{1, 1})
+	one := mesh{1, 1}
+	s.update = update(groupsOf(s.micro, one), s.req, one)
 	return nil
 }
 

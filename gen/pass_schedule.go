@@ -57,6 +57,13 @@ func newScheduler(g *ir.Graph) *scheduler {
 		written[w.From] = true
 	}
 	for _, n := range g.Nodes {
+		if n.Op.Inside != nil { // to be written, or sent away, with others
+			for _, v := range n.In {
+				written[v] = true
+			}
+		}
+	}
+	for _, n := range g.Nodes {
 		if is(n, "tap") && n.In[0].Def != nil {
 			s.taps[n.In[0].Def] = append(s.taps[n.In[0].Def], n)
 			s.sinks[n] = true

@@ -16,8 +16,10 @@ import (
 //   - What else of a section is ready comes then, too.
 //   - Exchanges whose operands are known in the section in front, tokens that backward has sent again, travel under its longest
 //     launch. What comes behind that waits for them: there they have arrived, and their memory is known to be free.
+//   - Sums of gradients over the ranks, which nobody waits for either, begin when they are complete and computation waits for no
+//     exchange of their section and of the next one: behind the last of these.
 //
-// All three move launches by one section of a layer at most, so that what they keep in memory is a layer's. A launch that moves
+// All four move launches by one section of a layer at most, so that what they keep in memory is a layer's. A launch that moves
 // into another section belongs to that one from then on.
 type overlapper struct {
 	*scheduler
@@ -27,6 +29,7 @@ type overlapper struct {
 	sent    map[*ir.Node]int        // exchanges, numbered from 1 as they are sent
 	arrived int                     // the last one that computation has waited for, and with it those in front
 	late    []*ir.Node              // gradients of weights that wait for an exchange
+	sums    []*ir.Node              // of gradients over the ranks, that wait for their time
 	ahead   []*ir.Node              // exchanges that the next node of computation waits for, whether it reads them or not
 	after   map[*ir.Node][]*ir.Node // by node, exchanges that it waits for without reading them
 }
@@ -45,6 +48,9 @@ func overlapped(g *ir.Graph) (order []*ir.Node, after map[*ir.Node][]*ir.Node) {
 	return o.out, o.after
 }
 
+// exchanges reports whether a node crosses between ranks and computation waits for it; sums of gradients do the one alone.
+func exchanges(n *ir.Node) bool { return n.Op.Collective() && !is(n, "reduce_scatter") }
+
 // run orders a section; next is the one behind it.
 func (o *overlapper) run(nodes, next []*ir.Node) {
 	o.section = nodes[0].Section
@@ -58,7 +64,15 @@ func (o *overlapper) run(nodes, next []*ir.Node) {
 	if keeps {
 		cover = o.longest(nodes)
 	}
+	crossing := slices.ContainsFunc(nodes, exchanges)
 	for i, n := range nodes {
+		if crossing || !slices.ContainsFunc(next, exchanges) {
+			o.reduce(nodes[i:])
+		}
+		if is(n, "reduce_scatter") {
+			o.sums = append(o.sums, n)
+			continue
+		}
 		if o.placed[n] || o.sinks[n] || slices.Contains(o.late, n) {
 			continue
 		}
@@ -80,6 +94,23 @@ func (o *overlapper) run(nodes, next []*ir.Node) {
 	if !keeps {
 		o.fill(nil, len(o.sent)+1)
 	}
+	if crossing || !slices.ContainsFunc(next, exchanges) {
+		o.reduce(nil)
+	}
+}
+
+// reduce places sums of gradients that can begin, if no exchange of the rest of the section is still to come.
+func (o *overlapper) reduce(rest []*ir.Node) {
+	if slices.ContainsFunc(rest, func(n *ir.Node) bool { return exchanges(n) && !o.placed[n] }) {
+		return
+	}
+	o.sums = slices.DeleteFunc(o.sums, func(n *ir.Node) bool {
+		begins := o.ready(n)
+		if begins {
+			o.put(n)
+		}
+		return begins
+	})
 }
 
 // gradients places gradients of weights of the rest of a section that are ready, or puts them on the list of those that come late,
@@ -115,7 +146,7 @@ func ofLayer(nodes []*ir.Node) bool {
 // brings returns the bytes of the largest result of an exchange in a section, 0 without one.
 func brings(nodes []*ir.Node) (bytes int64) {
 	for _, n := range nodes {
-		if n.Op.Collective() {
+		if exchanges(n) {
 			for _, v := range n.Out {
 				bytes = max(bytes, v.Type.Bytes())
 			}
@@ -140,7 +171,7 @@ func (o *overlapper) longest(nodes []*ir.Node) *ir.Node {
 // prefetch begins the exchanges of the next section that can begin now, and returns them.
 func (o *overlapper) prefetch(next []*ir.Node) (begun []*ir.Node) {
 	for _, n := range next {
-		if n.Op.Collective() && o.ready(n) && o.waits(n) == 0 {
+		if exchanges(n) && o.ready(n) && o.waits(n) == 0 {
 			o.put(n)
 			begun = append(begun, n)
 		}
@@ -148,9 +179,10 @@ func (o *overlapper) prefetch(next []*ir.Node) (begun []*ir.Node) {
 	return begun
 }
 
-// postponable reports whether nothing in the program reads what a node of backward makes.
+// postponable reports whether nothing in the program reads what a node of backward makes, but to send it away.
 func (o *overlapper) postponable(n *ir.Node) bool {
-	return o.writes[n] && inBackward(n) && !slices.ContainsFunc(n.Out, func(v *ir.Value) bool { return len(o.uses[v]) > 0 })
+	read := func(u *ir.Node) bool { return u.Op.Inside == nil }
+	return o.writes[n] && inBackward(n) && !slices.ContainsFunc(n.Out, func(v *ir.Value) bool { return slices.ContainsFunc(o.uses[v], read) })
 }
 
 // waits returns the number of the last exchange that computation has to wait for when a node is placed, 0 for none. A collective
@@ -179,7 +211,7 @@ func (o *overlapper) fill(rest []*ir.Node, number int) {
 		return fits
 	})
 	for _, n := range rest {
-		if !o.placed[n] && !o.sinks[n] && !o.postponable(n) && o.ready(n) && o.waits(n) < number {
+		if !o.placed[n] && !o.sinks[n] && !is(n, "reduce_scatter") && !o.postponable(n) && o.ready(n) && o.waits(n) < number {
 			o.put(n)
 		}
 	}

@@ -5,7 +5,7 @@ import "moegen/ir"
 // shard splits the step over the ranks, one program for all of them. Rows of the batch are a rank's own. Experts are split over
 // groups of ep ranks: number e of a group holds experts [e·L, (e+1)·L). What the router sends to other ranks of the group travels
 // once a destination (dispatch) and comes back as one partial sum a destination (combine). The statistics of the auxiliary loss
-// are summed over all ranks, and so are gradients, over the ranks that hold the same parameters: see update.
+// are summed over all ranks, and so are gradients, over the ranks that hold the same parameters: see reduced.
 //
 // The expert part of a layer works on received tokens instead of the rank's own. Where it meets the rest, at
 // permute and unpermute and their gradients, a value over the rank's tokens goes in through dispatch and comes
@@ -16,7 +16,8 @@ func shard(s *step) error {
 		return nil
 	}
 	s.rewrite(func(g *ir.Graph) *ir.Graph { return shardGraph(g, m) })
-	s.update = update(s.micro, s.req, m)
+	groups := groupsOf(s.micro, m)
+	s.micro, s.update = reduced(s.micro, groups), update(groups, s.req, m)
 	return nil
 }
 

@@ -60,7 +60,7 @@ func world(t *testing.T, s *step) []ir.Env {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, g := range s.programs() {
 		for _, v := range g.Outside {
-			if envs[0][v.Name] != nil || v.Param != nil && v.Param.Members != nil {
+			if envs[0][v.Name] != nil || v.Role == ir.Gradient || v.Param != nil && v.Param.Members != nil {
 				continue
 			}
 			whole := v.Type
@@ -76,9 +76,6 @@ func world(t *testing.T, s *step) []ir.Env {
 			values := fill(rng, v, whole)
 			for r := range envs {
 				n := len(values) / split
-				if v.Role == ir.Gradient && r == split {
-					clear(values) // what has been accumulated is summed over the ranks that hold a parameter
-				}
 				envs[r][v.Name] = &ir.Tensor{Type: v.Type, Data: slices.Clone(values[r%split*n : (r%split+1)*n])}
 				if v.Name == "record" {
 					envs[r][v.Name].Data[ir.RecordRank] = float64(r)
@@ -86,6 +83,7 @@ func world(t *testing.T, s *step) []ir.Env {
 			}
 		}
 	}
+	groups := spreads(s)
 	for _, v := range s.update.Outside {
 		for _, env := range envs {
 			if v.Role == ir.State {
@@ -93,14 +91,28 @@ func world(t *testing.T, s *step) []ir.Env {
 			}
 		}
 	}
+	for _, x := range groups {
+		for _, env := range envs {
+			env["grad."+x.group.Name] = ir.NewTensor(ir.Fixed(x.typ.DType, x.share))
+		}
+	}
 	rng = rand.New(rand.NewPCG(3, 4)) // how many results there were before depends on the ranks
-	groups := spreads(s)
 	for _, v := range s.micro.Outside {
 		if v.Role == ir.Weight {
-			for _, prefix := range keeps(s) {
-				x := groups[v.Name]
+			x := groups[v.Name]
+			for _, prefix := range append(keeps(s), "grad.") {
 				values := fill(rng, &ir.Value{Name: prefix + v.Name}, ir.Fixed(ir.F32, len(x.collect(envs, prefix, v.Name))))
 				x.distribute(envs, prefix, v.Name, values)
+			}
+			for _, env := range envs {
+				env["grad."+v.Name] = ir.NewTensor(v.Type)
+			}
+		}
+	}
+	for member, x := range groups {
+		for _, env := range envs {
+			if x.group.Parts <= 1 {
+				copy(env["grad."+member].Data, env["grad."+x.group.Name].Data[x.first[member]:])
 			}
 		}
 	}
@@ -233,7 +245,7 @@ func TestShardKeepsMeaning(t *testing.T) {
 		start := func(s *step) []ir.Env {
 			envs := world(t, s)
 			for _, v := range s.micro.Outside {
-				if skewed && strings.HasSuffix(v.Name, ".router") {
+				if skewed && v.Role == ir.Weight && strings.HasSuffix(v.Name, ".router") {
 					for _, env := range envs {
 						clear(env[v.Name].Data) // all logits are equal: ties go to experts 0 and 1
 					}

@@ -17,7 +17,7 @@ func TestEvalPrecision(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.zeroGradients()
-		f.Op(sumSquares, "sum", alone, losses[0], nil, nil)
+		f.Op(sumSquares, "sum", nil, losses[0], nil)
 		if err := Eval(f.Graph, f.envs, p); err != nil {
 			t.Fatal(err)
 		}

@@ -224,6 +224,9 @@ type Param struct {
 	// whole number of cache lines, zeros between them. What the optimizer works on is such a group as one flat array. It has no
 	// pieces; of its value and gradient those of its members are parts, its state is its own.
 	Members []string
+	// Parts is how many ranks hold the same group and share it: each has its part of the gradient, as of the state, and members
+	// have no gradients of their own. Up to 1: nobody else holds it.
+	Parts int
 }
 
 // Piece maps one checkpoint tensor, or Count tensors of a numbered pattern, onto elements of a parameter.

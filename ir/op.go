@@ -37,6 +37,9 @@ type Op struct {
 	// InPlace lists pairs {result, operand}: the result may take the operand's place when nothing reads the
 	// operand later.
 	InPlace [][2]int
+	// Inside, where it is set, returns for each operand the element of result 0 from which on it lies in there: in a plan
+	// operands are parts of the result.
+	Inside func(n *Node) []int
 }
 
 // Cost counts work in integers, so that no rounding can move a plan: products exactly, elementwise operations

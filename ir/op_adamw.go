@@ -9,9 +9,9 @@ import "math"
 //	m' = β1·m + (1−β1)·g     v' = β2·v + (1−β2)·g²
 //	value' = value·(1 − lr·decay) − lr/bias1 · m' / (sqrt(v')/sqrt(bias2) + eps)
 //
-// A rank updates its own part of value and keeps m and v for that part only, see Replicas: elsewhere value' is unspecified. Where
-// value has one part m and v have its shape, where it has several, they are vectors of a share; what is left of one behind a short
-// part is unspecified.
+// A rank updates its own part of value and has grad, m and v for that part only, see Replicas: elsewhere value' is unspecified. Where
+// value has one part these have its shape, where it has several, they are vectors of a share; what is left of m' and v' behind a
+// short part is unspecified.
 var adamw = &Op{
 	Name:     "adamw",
 	Operands: []string{"value", "grad", "m", "v", "scale", "record"},
@@ -23,13 +23,13 @@ var adamw = &Op{
 		}
 		t := floating(n.In[0].Type)
 		share := n.replicas().shareOf(t.DType, t)
-		return []Type{t, share, share}, n.wantAll(t, t, share, share, Fixed(F32, 1), recordType)
+		return []Type{t, share, share}, n.wantAll(t, share, share, share, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		record := in[5].Data
 		lr, beta1, beta2 := record[RecordLR], record[RecordBeta1], record[RecordBeta2]
 		eachOwn(n, in[5], in[0], out, func(i, e int) {
-			g := in[4].Data[0] * in[1].Data[e]
+			g := in[4].Data[0] * in[1].Data[i]
 			m := beta1*in[2].Data[i] + (1-beta1)*g
 			v := beta2*in[3].Data[i] + (1-beta2)*g*g
 			update := m / (math.Sqrt(v)/math.Sqrt(record[RecordBias2]) + record[RecordEps])
@@ -64,4 +64,13 @@ func updateCost(n *Node) Cost {
 		c.Bytes += share * v.Type.DType.Size()
 	}
 	return c
+}
+
+// ownPart returns which of n elements are the part of the rank whose record it is; it may be left out where there is but one part.
+func ownPart(node *Node, record *Tensor, n int) (first, end int) {
+	s := node.replicas()
+	if s.Parts == 1 {
+		return 0, n
+	}
+	return s.Own(s.Number(record.Int(RecordRank)), n)
 }

@@ -19,7 +19,7 @@ var adamwMaster = &Op{
 		}
 		t := Type{BF16, n.In[0].Type.Shape}
 		exact := n.replicas().shareOf(F32, t)
-		return []Type{t, exact, exact, exact}, n.wantAll(t, t, exact, exact, exact, Fixed(F32, 1), recordType)
+		return []Type{t, exact, exact, exact}, n.wantAll(t, n.replicas().shareOf(BF16, t), exact, exact, exact, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		s := newStep32(in[5], in[6])
@@ -28,7 +28,7 @@ var adamwMaster = &Op{
 			if in[6].Data[RecordStep] == 1 {
 				x = in[0].Data[e]
 			}
-			w, m, v := s.update(float32(x), float32(in[1].Data[e]), float32(in[3].Data[i]), float32(in[4].Data[i]))
+			w, m, v := s.update(float32(x), float32(in[1].Data[i]), float32(in[3].Data[i]), float32(in[4].Data[i]))
 			out[0].Data[e] = RoundBF16(float64(w))
 			out[1].Data[i], out[2].Data[i], out[3].Data[i] = float64(w), float64(m), float64(v)
 		})
@@ -58,14 +58,14 @@ var adamwSplit = &Op{
 		if s := n.Attrs.Int("stream"); s < 0 || s > math.MaxUint32 {
 			return nil, fmt.Errorf("stream is %d, which is no 32-bit number", s)
 		}
-		return []Type{t, low, moment, moment}, n.wantAll(t, t, low, moment, moment, Fixed(F32, 1), recordType)
+		return []Type{t, low, moment, moment}, n.wantAll(t, moment, low, moment, moment, Fixed(F32, 1), recordType)
 	},
 	Eval: func(n *Node, in, out []*Tensor) {
 		s, field := newStep32(in[5], in[6]), func(i int) uint32 { return uint32(in[6].Data[i]) }
 		key := hash32(hash32(hash32(uint32(n.Attrs.Int("stream"))+field(RecordRank))+field(RecordSeed)) + field(RecordStep))
 		eachOwn(n, in[6], in[0], out, func(i, e int) {
 			bits := math.Float32bits(float32(in[0].Data[e])) + uint32(int32(in[2].Data[i]))
-			w, m, v := s.update(math.Float32frombits(bits), float32(in[1].Data[e]), float32(in[3].Data[i]), float32(in[4].Data[i]))
+			w, m, v := s.update(math.Float32frombits(bits), float32(in[1].Data[i]), float32(in[3].Data[i]), float32(in[4].Data[i]))
 			out[0].Data[e], out[1].Data[i] = split(w)
 			random := hash32(hash32(uint32(i)) + key)
 			out[2].Data[i], out[3].Data[i] = roundAt(m, random&0xFFFF), roundAt(v, random>>16)

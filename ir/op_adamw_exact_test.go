@@ -192,9 +192,9 @@ func TestOptimizersUpdateTheirPart(t *testing.T) {
 				x := whole.in[i]
 				switch {
 				case len(x.Data) != n:
-				case i < 2:
+				case i == 0:
 					part.in[i].Data = x.Data[first:end]
-				default: // of the state a rank has a share; what no element has is anything
+				default: // of the gradient and the state a rank has a share; what no element has is anything
 					part.in[i].Data = x.Data[first:end]
 					spread.in[i] = NewTensor(Fixed(x.Type.DType, share))
 					unspecified(spread.in[i])

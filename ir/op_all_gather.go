@@ -8,7 +8,7 @@ var allGather = &Op{
 	Operands: []string{"x"},
 	Results:  []string{"y"},
 	Attrs:    Attrs{{"parts", 0}, {"stride", 0}},
-	Infer:    inferReplicated,
+	Infer:    func(n *Node) ([]Type, error) { return []Type{n.In[0].Type}, n.checkArray() },
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		s := n.replicas()
 		for r := range out {

@@ -2,36 +2,41 @@ package ir
 
 import "fmt"
 
-// reduceScatter adds an array up over its replicas, in the order of their numbers, and leaves every one its own part:
+// reduceScatter adds arrays of gradients up over their replicas, in the order of their numbers, and leaves every one the sum of its own
+// part, a share, onto what the step has accumulated there so far; in the step's first micro-batch it overwrites that:
 //
-//	y[i] = Σ_j x[i] of replica j     for i in the own part
+//	y[i] = Σ_j x[first + i] of replica j + (record.accumulate ≠ 0 ? grad[i] : 0)     for i in the own part
 //
-// Elsewhere y is unspecified. See Replicas for what parts and stride mean. Every replica pulls its part from the others, so that
-// it can be done in place: part k of x is read by replica k alone.
+// and 0 behind a short part. See Replicas for what parts, stride, shares and the own part are.
 var reduceScatter = &Op{
 	Name:     "reduce_scatter",
-	Operands: []string{"x"},
+	Operands: []string{"x", "grad", "record"},
 	Results:  []string{"y"},
 	Attrs:    Attrs{{"parts", 0}, {"stride", 0}},
-	Infer:    inferReplicated,
+	Infer: func(n *Node) ([]Type, error) {
+		if err := n.checkArray(); err != nil {
+			return nil, err
+		}
+		share := n.replicas().shareOf(n.elem(0), n.In[0].Type)
+		return []Type{share}, n.wantAll(n.In[0].Type, share, recordType)
+	},
 	EvalRanks: func(n *Node, in, out [][]*Tensor) {
 		s := n.replicas()
 		for r := range out {
-			x, y := in[r][0].Data, out[r][0].Data
-			first, end := s.Own(s.Number(r), len(x))
-			unspecified(out[r][0])
-			clear(y[first:end])
+			y := out[r][0].Data
+			first, end := s.Own(s.Number(r), len(in[r][0].Data))
 			for j := range s.Parts {
-				axpy(1, in[s.Rank(r, j)][0].Data[first:end], y[first:end])
+				axpy(1, in[s.Rank(r, j)][0].Data[first:end], y[:end-first])
 			}
+			accumulateInto(&Tensor{Data: y[:end-first]}, &Tensor{Data: in[r][1].Data[:end-first]}, in[r][2])
 		}
 	},
 	Cost: func(n *Node) Cost {
 		others, size := sharedByOthers(n), n.elem(0).Size()
-		read := int64(n.In[0].Type.Elements())
-		return Cost{FLOPs: others, Bytes: (2*read - others) * size, Sent: others * size}
+		read, share := int64(n.In[0].Type.Elements()), int64(n.Out[0].Type.Elements())
+		return Cost{FLOPs: others + share, Bytes: (read + 2*share) * size, Sent: others * size}
 	},
-	InPlace: [][2]int{{0, 0}},
+	InPlace: [][2]int{{0, 1}},
 }
 
 // sharedByOthers returns how many elements of operand 0 are not the rank's own, where parts are equal.
@@ -40,9 +45,10 @@ func sharedByOthers(n *Node) int64 {
 	return int64(n.In[0].Type.Elements()) * (parts - 1) / parts
 }
 
-func inferReplicated(n *Node) ([]Type, error) {
+// checkArray returns an error unless operand 0 is an array of floats that replicas can hold.
+func (n *Node) checkArray() error {
 	if t := n.In[0].Type; t.DType == I32 || t.DType == I16 {
-		return nil, fmt.Errorf("operand x has type %s, want floats", t)
+		return fmt.Errorf("operand x has type %s, want floats", t)
 	}
-	return []Type{n.In[0].Type}, n.checkReplicas(0)
+	return n.checkReplicas(0)
 }

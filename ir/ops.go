@@ -38,6 +38,7 @@ var ops = []*Op{
 	linearCrossEntropyEval,
 	linearDGrad,
 	linearWGrad,
+	pack,
 	permute,
 	poolOpen,
 	qkNorm,

@@ -172,12 +172,16 @@ input wide f32[8 12]
 		{"y = slice_rows(f, one) {rows=0}", "result y would have type f32[0 6]"},
 		{"y = all_reduce(i) {ranks=2}", "operand x has type i32[4], want floats"},
 		{"y = all_reduce(f) {ranks=0}", "0 ranks"},
-		{"y = reduce_scatter(i) {parts=2, stride=1}", "operand x has type i32[4], want floats"},
-		{"y = reduce_scatter(f) {parts=2, stride=1}", "operand x has type f32[4 6], want a vector to make 2 parts of"},
+		{"y = reduce_scatter(i, v, record) {parts=2, stride=1}", "operand x has type i32[4], want floats"},
+		{"y = reduce_scatter(f, v, record) {parts=2, stride=1}", "operand x has type f32[4 6], want a vector to make 2 parts of"},
+		{"y = reduce_scatter(v, v, record) {parts=2, stride=1}", "operand grad has type f32[6], want f32[128]"},
+		{"y = pack() {unit=8}", "no operand to pack"},
+		{"y = pack(v, f) {unit=0}", "a unit of 0 elements"},
+		{"y = pack(v, b) {unit=8}", "operand x... has type f32[<=4~2 6], want fixed dims"},
+		{"y = pack(v, i) {unit=8}", "operand 1 has type i32[4], want floats as operand 0, f32[6]"},
 		{"y = all_gather(v) {parts=2, stride=0}", "2 parts with stride 0"},
 		{"y = all_gather(b) {parts=1, stride=1}", "operand x has type f32[<=4~2 6], want fixed dims"},
-		{"y = sum_squares(v, _, _) {parts=2, stride=1}", "operand record? is missing, which says whose part of x counts"},
-		{"y, z, u = adamw(v, v, v, v, one, record) {parts=2, stride=1}", "operand m has type f32[6], want f32[128]"},
+		{"y, z, u = adamw(v, v, v, v, one, record) {parts=2, stride=1}", "operand grad has type f32[6], want f32[128]"},
 		{"y, z, u, t = dispatch_plan(m) {experts=5, ranks=2}", "5 experts on 2 ranks for idx of type i32[4 2]"},
 		{"y = dispatch(f, i, one, m)", "operand source has type i32[4], position i32[4 2]"},
 		{"y = dispatch(x, bi, one, m)", "operand source has type i32[<=4~2], position i32[4 2]"},
@@ -187,7 +191,7 @@ input wide f32[8 12]
 		{"y, z, u, t = dispatch_keep(g, p, one, m, b, two)", "operand pool has type f32[<=4~2 6] for rows of type f32[<=8~4 4]"},
 		{"y, z, u, t = dispatch_keep(g, p, one, m, g, one)", "operand use has type i32[1], want i32[2]"},
 		{"y = dispatch_restore(g, p, one, m, g, two)", "operand slot has type i32[2], want i32[1]"},
-		{"y = sum_squares(b, _, _) {parts=1, stride=1}", "operand x has type f32[<=4~2 6], want fixed dims"},
+		{"y = sum_squares(b, _)", "operand x has type f32[<=4~2 6], want fixed dims"},
 		{"y, z = clip_scale(record, s, v)", "operand v has type f32[6], want f64[1]"},
 		{"y, z, u = adamw(f, f, v, f, v, record) {parts=1, stride=1}", "operand m has type f32[6], want f32[4 6]"},
 		{"y, z, u, w2 = adamw_master(f, f, f, f, f, v, record) {parts=1, stride=1}", "operand value has type f32[4 6], want bf16[4 6]"},
@@ -234,10 +238,11 @@ pool, use = pool_open() {rows=15, cols=16, dtype="f32"}
 kept, pool1, use1, slot = dispatch_keep(x, source, received, position, pool, use)
 restored = dispatch_restore(x, source, received, position, pool1, slot)
 sum = all_reduce(x) {ranks=4}
-scattered = reduce_scatter(flat) {parts=4, stride=1}
+packed = pack(x, w) {unit=64}
+scattered = reduce_scatter(flat, share, record) {parts=4, stride=1}
 gathered = all_gather(flat) {parts=4, stride=1}
-squares = sum_squares(flat, _, record) {parts=4, stride=1}
-updated, m, v = adamw(flat, flat, share, share, scale, record) {parts=4, stride=1}
+squares = sum_squares(share, _)
+updated, m, v = adamw(flat, share, share, share, scale, record) {parts=4, stride=1}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -265,11 +270,13 @@ updated, m, v = adamw(flat, flat, share, share, scale, record) {parts=4, stride=
 		{"pool", Cost{Bytes: 4 * 2}},
 		{"kept", Cost{Bytes: 4 * 3 * 12 * 16, Sent: 4 * 9 * 16}},
 		{"restored", Cost{Bytes: 4 * 2 * 12 * 16}},
-		// A quarter of 1000 elements from each of three others, added to the own and left; others read as much of the rank's.
-		{"scattered", Cost{FLOPs: 750, Bytes: 4 * (1000 + 250), Sent: 4 * 750}},
+		// Operands are where they belong.
+		{"packed", Cost{}},
+		// A quarter of 1000 elements from each of three others, added to the own and to a share of 256, 250 rounded up to whole cache
+		// lines; others read as much of the rank's.
+		{"scattered", Cost{FLOPs: 750 + 256, Bytes: 4 * (1000 + 2*256), Sent: 4 * 750}},
 		// The other three quarters are written, and the own is read by three others.
 		{"gathered", Cost{Bytes: 4 * 2 * 750, Sent: 4 * 750}},
-		// A share is 256 elements: 250 rounded up to whole cache lines.
 		{"squares", Cost{FLOPs: 2 * 256, Bytes: 4 * 256}},
 		{"updated", Cost{FLOPs: 14 * 256, Bytes: 4 * 256 * 7}},
 		{"sum", Cost{FLOPs: 8 * 16, Bytes: 4 * 2 * 8 * 16, Sent: 4 * 2 * 8 * 16}},

@@ -63,5 +63,5 @@ func (b *Buffer) Bytes() int64 { return b.Type.Bytes() }
 
 // IsGroup reports whether a buffer is nothing but those of the members of a group, in one.
 func (b *Buffer) IsGroup() bool {
-	return b.Param != nil && b.Param.Members != nil && (b.Role == Weight || b.Role == Gradient)
+	return b.Param != nil && b.Param.Members != nil && (b.Role == Weight || b.Role == Gradient && b.Param.Parts <= 1)
 }

@@ -43,13 +43,22 @@ func (n *Node) checkReplicas(i int) error {
 	if s.Parts < 1 || s.Stride < 1 {
 		return fmt.Errorf("%d parts with stride %d", s.Parts, s.Stride)
 	}
-	for _, d := range t.Shape {
-		if d.Bounded {
-			return fmt.Errorf("operand %s has type %s, want fixed dims", n.Op.Operands[i], t)
-		}
+	if err := n.checkFixed(i); err != nil {
+		return err
 	}
 	if s.Parts > 1 && len(t.Shape) != 1 {
 		return fmt.Errorf("operand %s has type %s, want a vector to make %d parts of", n.Op.Operands[i], t, s.Parts)
+	}
+	return nil
+}
+
+// checkFixed returns an error if operand i has a bounded dim.
+func (n *Node) checkFixed(i int) error {
+	t := n.In[i].Type
+	for _, d := range t.Shape {
+		if d.Bounded {
+			return fmt.Errorf("operand %s has type %s, want fixed dims", n.Op.Operands[min(i, len(n.Op.Operands)-1)], t)
+		}
 	}
 	return nil
 }

@@ -157,6 +157,9 @@ func (p *parser) mapLine(keyword string) {
 			p.param.Init.ZeroRows = p.ints()
 		}
 	}
+	if p.accept("parts") {
+		p.param.Parts = p.int()
+	}
 	if p.accept("members") {
 		p.list(func(name string) {
 			if !isName(name) {

@@ -122,6 +122,9 @@ func (t *text) maps(params []*Param) {
 				s += fmt.Sprintf(" zero %v", p.Init.ZeroRows)
 			}
 		}
+		if p.Parts > 1 {
+			s += fmt.Sprintf(" parts %d", p.Parts)
+		}
 		if p.Members != nil {
 			s += " members [" + strings.Join(p.Members, " ") + "]"
 		}

@@ -11,6 +11,7 @@ import (
 const textGraph = `graph step ranks 2
 map embed [8 4] init normal 0.02 zero [3]
   piece "model.embed.weight" [8 4] at 0 tied "lm_head.weight"
+map layers.0 [64] parts 2 members [layers.0.norm]
 map layers.0.experts [4 6 3] expert sharded init zeros 0.0
   piece "experts.%d.gate \"odd\" name" [3 3] at 0 strides [1 3] count 4 step 18
   piece "experts.%d.up" [3 3] at 9 count 4 step 18
@@ -21,6 +22,7 @@ input record f32[16]
 const rope f32[5 1]
 param embed f32[8 4] of embed
 grad grad.embed f32[8 4] of embed
+grad grad.layers.0 f32[128] of layers.0
 state m.embed f32[8 4] of embed
 param layers.0.experts f32[2 6 3] of layers.0.experts
 result norm f32[1]
@@ -29,7 +31,7 @@ y = embedding(tokens, embed) {padding=3} @embed : f32[5 4]
 norm1.y, norm1.rstd = rms_norm(y, w_D) {eps=1e-06} @layers.0 : f32[5 4], f32[5]
 cos, sin = rope_table() {seq=5, inv_freq=[1.0 0.25 -0.0 1e-300], scale=2.0, dtype="f32"} : f32[5 4], f32[5 4]
 tap(y) {name="a \"quoted\", {name}", layer=-1} @layers.0
-sum = sum_squares(embed, _, _) {parts=1, stride=1} : f64[1]
+sum = sum_squares(embed, _) : f64[1]
 idx, w = router(y, _) {top_k=2, renorm=true} : i32[5 2], f32[5 2]
 write grad.embed <- embed
 write s <- sum

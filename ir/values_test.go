@@ -172,36 +172,67 @@ z = all_reduce(s) {ranks=3}
 			[]byName{{"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}, {"y": {111, 222}, "z": {3.5}}},
 		},
 		{
-			"reduce_scatter and all_gather: two sets of three ranks, every other one; a short part and an empty one", `
+			"reduce_scatter and all_gather: two sets of three ranks, every other one; a short part and an empty one; ranks 2 and up accumulate", `
 graph g ranks 6
 input x f32[150]
-y = reduce_scatter(x) {parts=3, stride=2}
+input grad f32[128]
+input record f32[16]
+y = reduce_scatter(x, grad, record) {parts=3, stride=2}
 z = all_gather(x) {parts=3, stride=2}
 `,
 			replicated(func(rank, i int) float64 { return float64(1000*rank + i) }),
-			parted(150, map[string]func(rank, i int) float64{
+			parted(map[string]func(rank, i int) float64{
 				"y": func(rank, i int) float64 {
-					if i/128 != rank/2 {
-						return poisoned
+					at := rank/2*128 + i
+					if at >= 150 {
+						return 0
 					}
-					return float64(1000*3*(rank%2+2) + 3*i) // ranks 0, 2, 4 or 1, 3, 5
+					sum := float64(1000*3*(rank%2+2) + 3*at) // ranks 0, 2, 4 or 1, 3, 5
+					if rank >= 2 {
+						sum += float64(i) / 2
+					}
+					return sum
 				},
 				"z": func(rank, i int) float64 { return float64(1000*(rank%2+2*(i/128)) + i) },
 			}),
 		},
 		{
-			"sum_squares: the own part", `
-graph g ranks 3
-input x f32[300]
-input record f32[16]
-y = sum_squares(x, _, record) {parts=3, stride=1}
+			"pack: each from a multiple of four on", `
+graph g ranks 1
+input a f32[3]
+input b f32[2 2]
+input c f32[1]
+y = pack(a, b, c) {unit=4}
 `,
+			[]byName{{"a": {1, 2, 3}, "b": {4, 5, 6, 7}, "c": {8}}},
+			[]byName{{"y": {1, 2, 3, 0, 4, 5, 6, 7, 8, 0, 0, 0}}},
+		},
+		{
+			"adamw: the own part, with what is kept of it", `
+graph g ranks 2
+input value f32[130]
+input grad f32[128]
+input m f32[128]
+input v f32[128]
+input scale f32[1]
+input record f32[16]
+w, m1, v1 = adamw(value, grad, m, v, scale, record) {parts=2, stride=1}
+`,
+			updating(),
 			[]byName{
-				{"x": numbers(300, func(i int) float64 { return 1 }), "record": ofRank(0)},
-				{"x": numbers(300, func(i int) float64 { return 2 }), "record": ofRank(1)},
-				{"x": numbers(300, func(i int) float64 { return 3 }), "record": ofRank(2)},
+				{"w": numbers(130, func(i int) float64 {
+					if i >= 128 {
+						return poisoned
+					}
+					return float64(i) - 3
+				}), "m1": numbers(128, func(int) float64 { return 4 }), "v1": numbers(128, func(int) float64 { return 1 })},
+				{"w": numbers(130, func(i int) float64 {
+					if i < 128 {
+						return poisoned
+					}
+					return float64(i) - 3
+				}), "m1": twoThen(4), "v1": twoThen(1)},
 			},
-			[]byName{{"y": {128}}, {"y": {4 * 128}}, {"y": {9 * 44}}},
 		},
 		{
 			"dispatch_plan, dispatch, combine: groups of one rank each exchange nothing", `
@@ -251,8 +282,8 @@ graph g ranks 1
 input x f32[2]
 input y f32[1 1]
 input record f32[16]
-a = sum_squares(x, _, _) {parts=1, stride=1}
-b = sum_squares(y, a, _) {parts=1, stride=1}
+a = sum_squares(x, _)
+b = sum_squares(y, a)
 norm, scale = clip_scale(record, a, b)
 `,
 			[]byName{{"x": {1, 2}, "y": {3}, "record": make([]float64, RecordLen)}},
@@ -330,23 +361,52 @@ func numbers(n int, at func(i int) float64) []float64 {
 	return x
 }
 
-// replicated returns x of six ranks.
+// replicated returns x of six ranks, and what they have accumulated, which counts from rank 2 on.
 func replicated(at func(rank, i int) float64) (in []byName) {
 	for r := range 6 {
-		in = append(in, byName{"x": numbers(150, func(i int) float64 { return at(r, i) })})
+		record := make([]float64, RecordLen)
+		if r >= 2 {
+			record = accumulating()
+		}
+		in = append(in, byName{"x": numbers(150, func(i int) float64 { return at(r, i) }),
+			"grad": numbers(128, func(i int) float64 { return float64(i) / 2 }), "record": record})
 	}
 	return in
 }
 
-// parted returns values of n elements on six ranks.
-func parted(n int, values map[string]func(rank, i int) float64) (want []byName) {
+// parted returns values of six ranks: of an array, and of a share.
+func parted(values map[string]func(rank, i int) float64) (want []byName) {
 	for r := range 6 {
 		want = append(want, byName{})
 		for name, at := range values {
+			n := map[string]int{"y": 128, "z": 150}[name]
 			want[r][name] = numbers(n, func(i int) float64 { return at(r, i) })
 		}
 	}
 	return want
+}
+
+// updating is a step of two ranks whose gradients, clipped, are 1: it takes 3 from every weight.
+func updating() (in []byName) {
+	for r := range 2 {
+		record := ofRank(r)
+		record[RecordLR], record[RecordBias1], record[RecordBias2] = 1, 2, 9
+		record[RecordBeta1], record[RecordBeta2], record[RecordEps] = 0.5, 1, 1.0/3
+		in = append(in, byName{"value": numbers(130, func(i int) float64 { return float64(i) }),
+			"grad": numbers(128, func(i int) float64 { return 4 }), "m": numbers(128, func(i int) float64 { return 7 }),
+			"v": numbers(128, func(i int) float64 { return 1 }), "scale": {0.25}, "record": record})
+	}
+	return in
+}
+
+// twoThen is a share of which two elements count.
+func twoThen(x float64) []float64 {
+	return numbers(128, func(i int) float64 {
+		if i < 2 {
+			return x
+		}
+		return poisoned
+	})
 }
 
 // ofRank is a rank's record.

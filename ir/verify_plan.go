@@ -7,8 +7,8 @@ import (
 )
 
 // VerifyPlan checks that no two buffers that are needed at the same time share memory, except a result that
-// takes its operand's place where the operation allows it, and groups with their members, that these lie where they should and
-// everything inside the arena, and that launches of different streams wait for each other where they must.
+// takes its operand's place where the operation allows it, operands that are parts of a result, and groups with their members, that these
+// lie where they should and everything inside the arena, and that launches of different streams wait for each other where they must.
 func VerifyPlan(p *Plan) error {
 	var errs []error
 	for _, b := range p.Buffers {
@@ -26,6 +26,7 @@ func VerifyPlan(p *Plan) error {
 				}
 			}
 		}
+		errs = append(errs, verifyInside(prog)...)
 		errs = append(errs, verifyOrder(prog)...)
 	}
 	return errors.Join(errs...)
@@ -65,6 +66,34 @@ func verifyGroups(p *Plan) (errs []error) {
 	return errs
 }
 
+// verifyInside checks that operands that are parts of a result lie in it.
+func verifyInside(prog *Program) (errs []error) {
+	for i, l := range prog.Launches {
+		if l.Op.Inside == nil {
+			continue
+		}
+		for j, at := range l.Op.Inside(l.node()) {
+			if b, y := l.In[j], l.Out[0]; b.Offset != y.Offset+int64(at)*y.Type.DType.Size() {
+				errs = append(errs, fmt.Errorf("%s: launch %d (%s) does not find %s in its place in %s", prog.Name, i, l.Op.Name, b.Name, y.Name))
+			}
+		}
+	}
+	return errs
+}
+
+// node is the launch as operations know it.
+func (l *Launch) node() *Node {
+	n := &Node{Op: l.Op, Attrs: l.Attrs}
+	for _, b := range l.In {
+		var v *Value
+		if b != nil {
+			v = &Value{Name: b.Name, Type: b.Type}
+		}
+		n.In = append(n.In, v)
+	}
+	return n
+}
+
 // span is a buffer with its lifetime inside one program.
 type span struct {
 	*Buffer
@@ -100,12 +129,18 @@ func liveIn(p *Plan, prog *Program) []span {
 	return live
 }
 
-// handedOver reports whether launch a.last computes b in the place of a.
+// handedOver reports whether launch a.last computes b in the place of a, or a is a part of b.
 func handedOver(prog *Program, a, b span) bool {
-	if a.last != b.first || a.Offset != b.Offset || a.last >= len(prog.Launches) {
+	if a.last != b.first || a.last >= len(prog.Launches) {
 		return false
 	}
 	l := prog.Launches[a.last]
+	if l.Op.Inside != nil {
+		return l.Out[0] == b.Buffer && slices.Contains(l.In, a.Buffer)
+	}
+	if a.Offset != b.Offset {
+		return false
+	}
 	for _, pair := range l.Op.InPlace {
 		if pair[0] < len(l.Out) && pair[1] < len(l.In) && l.Out[pair[0]] == b.Buffer && l.In[pair[1]] == a.Buffer {
 			return true

@@ -157,6 +157,73 @@ program p
 	}
 }
 
+// TestVerifyShares moves gradients of groups that ranks share, which are one array to who reads them all.
+func TestVerifyShares(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 2 ep 1 bytes 2048
+map a [64] parts 2 members [x]
+map x [4] init ones 0.0
+  piece "x" [4] at 0
+map all [256] members [a b]
+map b [64] parts 2 members [y]
+map y [4] init ones 0.0
+  piece "y" [4] at 0
+buffer a f32[64] param of a at 0
+buffer x f32[4] param of x at 0
+buffer b f32[64] param of b at 256
+buffer y f32[4] param of y at 256
+buffer grad.a f32[128] grad of a at 512
+buffer grad.all f32[256] grad of all at 512
+buffer grad.b f32[128] grad of b at 1024
+buffer sum f64[1] result at 1536
+program p
+  sum = sum_squares(grad.all, _) kernel sum_squares cost 0 0 0
+`
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"grad of b at 1024", "grad of b at 1280", "grad.all does not hold the grad of b in its place\np: grad.b and sum share memory"},
+		{"members [a b]", "members [b a]", "grad.all does not hold the grad of a in its place"},
+		{"map a [64] parts 2 members", "map a [64] members", "grad.a does not hold the grad of x in its place"},
+	} {
+		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := VerifyPlan(p); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: got %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// TestVerifyParts moves operands that are parts of a result.
+func TestVerifyParts(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 128
+buffer x f32[4] input at 0
+buffer a f32[4] activation p 0..2 at 32
+buffer y f32[16] activation p 2..3 at 32
+buffer b f32[6] activation p 1..2 at 64
+buffer z f32[4] activation p 3..3 at 96
+program p
+  a = add(x, x) kernel add cost 0 0 0
+  b = add(x, x) kernel add cost 0 0 0
+  y = pack(a, b) {unit=8} kernel pack cost 0 0 0
+  z = add(y, x) kernel add cost 0 0 0
+`
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"1..2 at 64", "1..2 at 60", "p: launch 2 (pack) does not find b in its place in y"},
+		{"0..2 at 32", "0..3 at 32", "p: a and y share memory"}, // read when it is no longer itself
+		{"3..3 at 96", "2..3 at 80", "p: y and z share memory\np: b and z share memory"},
+	} {
+		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := VerifyPlan(p); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: got %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
 // TestWithoutDead: what feeds neither a write nor a tap goes.
 func TestWithoutDead(t *testing.T) {
 	g, err := Parse(`graph g ranks 1

@@ -18,8 +18,10 @@ var allReduceF64 = &Kernel{
 
 var reduceScatter = &Kernel{
 	Name: "host.ReduceScatter", Op: "reduce_scatter",
-	Shares: [][2]int{{0, 0}},
-	Call:   func(l *ir.Launch) []Arg { return args(rank, l.Attrs.Int("parts"), l.Attrs.Int("stride"), out(0)) },
+	Shares: [][2]int{{0, 1}},
+	Call: func(l *ir.Launch) []Arg {
+		return args(rank, l.Attrs.Int("parts"), l.Attrs.Int("stride"), in(0), accumulate(l, 1), out(0))
+	},
 }
 
 var allGather = &Kernel{

@@ -278,6 +278,18 @@ func (c deviceCase) tensors() []*ir.Tensor {
 	return in
 }
 
+// inside is what a result holds whose parts are operands, before the launch; nil where it holds nothing.
+func (c deviceCase) inside(n *ir.Node) func(i int) float64 {
+	if n.Op.Inside == nil {
+		return nil
+	}
+	y := fill(n.Out[0].Type, 0, nil)
+	for i, at := range n.Op.Inside(n) {
+		copy(y.data[at:], c.in[i].data)
+	}
+	return func(i int) float64 { return y.data[i] }
+}
+
 // bind is run with results that are known.
 func (o deviceOp) bind(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]int, want, magnitude []*ir.Tensor) gpu.Case {
 	out := gpu.Case{Name: c.name}
@@ -290,6 +302,9 @@ func (o deviceOp) bind(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]
 		}
 		data := c.in[i].data
 		l.In = append(l.In, &ir.Buffer{Name: gpu.In(i), Type: v.Type})
+		if n.Op.Inside != nil {
+			continue // no array of its own
+		}
 		place[gpu.In(i)] = gpu.In(i)
 		out.Buffers = append(out.Buffers, gpu.Buffer{Name: gpu.In(i), Elem: elems[v.Type.DType], Len: len(data),
 			At: func(i int) float64 { return data[i] }})
@@ -306,7 +321,7 @@ func (o deviceOp) bind(c deviceCase, n *ir.Node, k *kernels.Kernel, shared [][2]
 			l.Out = append(l.Out, l.In[shared[at][1]])
 		} else {
 			l.Out = append(l.Out, &ir.Buffer{Name: name, Type: v.Type})
-			out.Buffers = append(out.Buffers, gpu.Buffer{Name: name, Elem: elems[v.Type.DType], Len: v.Type.Elements()})
+			out.Buffers = append(out.Buffers, gpu.Buffer{Name: name, Elem: elems[v.Type.DType], Len: v.Type.Elements(), At: c.inside(n)})
 		}
 		t := o.results[i]
 		out.Outputs = append(out.Outputs, gpu.Output{Buffer: place[name], Rel: t.rel, Acc: t.acc, Why: t.why, Open: true,

@@ -12,21 +12,26 @@ import (
 var updateOps = []deviceOp{
 	{op: "adamw", results: []deviceTolerance{updated, updated, updated}, cases: eachPartOf([]int{7, 1000, 4099}, func(x ir.Type, of ir.Replicas) deviceCase {
 		own := share(ir.BF16, x, of)
-		return deviceCase{in: []operand{normals(1, 1, x), normals(2, 1, x), normals(3, 0.1, own), positive(normals(4, 0.1, own)),
+		return deviceCase{in: []operand{normals(1, 1, x), normals(2, 1, own), normals(3, 0.1, own), positive(normals(4, 0.1, own)),
 			fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.75 }), updateRecord(3)}}
 	})},
 	{op: "adamw_master", results: []deviceTolerance{bitwise, bitwise, bitwise, bitwise}, cases: exactCases("", 1, 2)},
 	{op: "adamw_split", results: []deviceTolerance{bitwise, bitwise, bitwise, bitwise}, cases: exactCases("low", 1, 9)},
 	{op: "sum_squares", results: []deviceTolerance{{rel: 0x1p-17, why: "at most 128 additions in a row in float32"}},
-		cases: append(eachPartOf([]int{1, 250, 70001}, func(x ir.Type, of ir.Replicas) deviceCase {
-			return deviceCase{in: []operand{normals(1, 1, x), {}, updateRecord(3)}}
-		}), deviceCase{name: "after", attrs: alone, in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 250)), sumOf(3.25), {}}})},
+		cases: []deviceCase{{name: "1", in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 1)), {}}}, {name: "250", in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 250)), {}}},
+			{name: "70001", in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 70001)), {}}}, {name: "after", in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 250)), sumOf(3.25)}}}},
+	{op: "pack", results: []deviceTolerance{exact}, cases: []deviceCase{
+		{name: "one", attrs: packed(128), in: []operand{normals(1, 1, ir.Fixed(ir.BF16, 5))}},
+		{name: "three", attrs: packed(64), in: []operand{normals(1, 1, ir.Fixed(ir.F32, 64)), normals(2, 1, ir.Fixed(ir.F32, 3, 30)), normals(3, 1, ir.Fixed(ir.F32, 1))}},
+	}},
 	{op: "clip_scale", results: []deviceTolerance{scalar, scalar}, cases: []deviceCase{
 		{name: "clipped", in: []operand{stepRecord(false), sumOf(30.5), sumOf(77)}},
 		{name: "short", in: []operand{stepRecord(false), sumOf(0.25)}},
 		{name: "never", in: []operand{fill(recordType, 1, func(int) float64 { return 0 }), sumOf(30.5), sumOf(77)}},
 	}},
 }
+
+func packed(unit int) ir.Attrs { return ir.Attrs{{Key: "unit", Value: unit}} }
 
 // alone says that no other rank holds what a rank holds.
 var alone = ir.Replicas{Parts: 1, Stride: 1}.Attrs()
@@ -91,7 +96,7 @@ func exactCases(low string, steps ...int) (cases []deviceCase) {
 				moments, c.attrs = share(ir.BF16, x, of), ir.Attrs{{Key: "stream", Value: 1<<32 - 5}}
 				exact = fill(share(ir.I16, x, of), own.Elements(), func(i int) float64 { return float64(i*7919%65536 - 32768) })
 			}
-			c.in = []operand{normals(1, 1, x), normals(2, 1, x), exact, normals(4, 0.1, moments), positive(normals(5, 0.1, moments)),
+			c.in = []operand{normals(1, 1, x), normals(2, 1, share(ir.BF16, x, of)), exact, normals(4, 0.1, moments), positive(normals(5, 0.1, moments)),
 				fill(ir.Fixed(ir.F32, 1), 1, func(int) float64 { return 0.7 }), updateRecord(step)}
 			return c
 		})...)

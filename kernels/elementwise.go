@@ -30,6 +30,17 @@ var accumulateGrad = &Kernel{
 	Call:   func(l *ir.Launch) []Arg { return args(pool, in(0), accumulate(l, 1), out(0)) },
 }
 
+var pack = &Kernel{
+	Name: "host.ClearGaps", Op: "pack",
+	Call: func(l *ir.Launch) []Arg {
+		var lengths []int
+		for _, b := range l.In {
+			lengths = append(lengths, b.Type.Elements())
+		}
+		return args(l.Attrs.Int("unit"), lengths, out(0))
+	},
+}
+
 var sliceRows = &Kernel{
 	Name: "host.SliceRows", Op: "slice_rows",
 	Call: func(l *ir.Launch) []Arg { return args(dims(l.Out[0])[1], in(1), in(0), out(0)) },

@@ -42,7 +42,7 @@ var deviceTap = &Kernel{
 // Arrays that more ranks hold than the kernels can tell apart lie on several nodes. What adds these up and spreads them is no kernel of
 // a plan's module: such plans are for looking at, and no program is built from them.
 var (
-	networkReduceScatter = &Kernel{Name: "network.reduce_scatter", Op: "reduce_scatter", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("parts")}
+	networkReduceScatter = &Kernel{Name: "network.reduce_scatter", Op: "reduce_scatter", Shares: [][2]int{{0, 1}}, Covers: acrossNodes("parts")}
 	networkAllGather     = &Kernel{Name: "network.all_gather", Op: "all_gather", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("parts")}
 	networkAllReduce     = &Kernel{Name: "network.all_reduce", Op: "all_reduce", Shares: [][2]int{{0, 0}}, Covers: acrossNodes("ranks")}
 )

@@ -31,6 +31,7 @@ var hostFunctions = map[string]any{
 	"host.AuxLoss":                     host.AuxLoss,
 	"host.AuxLossGrad":                 host.AuxLossGrad,
 	"host.BiasGrad":                    host.BiasGrad,
+	"host.ClearGaps":                   host.ClearGaps,
 	"host.ClipScale":                   host.ClipScale,
 	"host.CombineRows":                 host.CombineRows,
 	"host.CrossEntropy":                host.CrossEntropy,
@@ -135,7 +136,7 @@ func TestKernelsComputeTheirOperations(t *testing.T) {
 	}
 }
 
-// separate plans graphs as they are: a launch for every node and a place for every value.
+// separate plans graphs as they are: a launch for every node and a place for every value, but for parts of others.
 func separate(t *testing.T, ranks int, graphs []*ir.Graph) *ir.Plan {
 	t.Helper()
 	plan := &ir.Plan{Target: "cpu", Ranks: ranks}
@@ -157,6 +158,16 @@ func separate(t *testing.T, ranks int, graphs []*ir.Graph) *ir.Plan {
 		}
 		for _, w := range g.Results {
 			written[w.From] = buffers[w.To]
+		}
+		for _, n := range g.Nodes {
+			if n.Op.Inside != nil { // operands are parts of the result
+				whole := place(g.Name+"."+n.Out[0].Name, n.Out[0].Type, ir.Activation)
+				written[n.Out[0]] = whole
+				for i, at := range n.Op.Inside(n) {
+					x := n.In[i]
+					written[x] = &ir.Buffer{Name: x.Name, Type: x.Type, Offset: whole.Offset + int64(at)*x.Type.DType.Size()}
+				}
+			}
 		}
 		p := &ir.Program{Name: g.Name}
 		for _, n := range g.Nodes {

@@ -118,7 +118,7 @@ const (
 	Scalars                   // a list of the first elements of operands Index and up
 	DType                     // Value, an element type
 	World                     // what the rank knows of all ranks, see gpu.World
-	Literal                   // Value: int, float64, bool, string or []float64; Name, if it differs between layers
+	Literal                   // Value: int, float64, bool, string, []int or []float64; Name, if it differs between layers
 )
 
 // Arg is one argument of a kernel call.
@@ -136,7 +136,7 @@ func args(list ...any) []Arg {
 		switch x := x.(type) {
 		case Arg:
 			out[i] = x
-		case int, float64, bool, string, []float64:
+		case int, float64, bool, string, []int, []float64:
 			out[i] = Arg{Kind: Literal, Value: x}
 		default:
 			panic(fmt.Sprintf("BUG: %T is no argument of a kernel", x))

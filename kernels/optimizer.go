@@ -6,7 +6,7 @@ var sumSquares = &Kernel{
 	Name: "host.SumSquares", Op: "sum_squares",
 	Shares: [][2]int{{0, 1}},
 	Call: func(l *ir.Launch) []Arg {
-		return args(pool, l.Attrs.Int("parts"), l.Attrs.Int("stride"), in(2), in(0), differing("first", l.In[1] == nil), out(0))
+		return args(pool, in(0), differing("first", l.In[1] == nil), out(0))
 	},
 }
 

@@ -34,6 +34,7 @@ var all = map[string][]*Kernel{
 		linearCrossEntropyEval,
 		linearDGrad,
 		linearWGrad,
+		pack,
 		permute,
 		poolOpen,
 		qkNorm,

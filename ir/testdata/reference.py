@@ -172,7 +172,7 @@ input value f32[6]
 input grad f32[6]
 input m f32[6]
 input v f32[6]
-sum = sum_squares(grad, _, _) {parts=1, stride=1}
+sum = sum_squares(grad, _)
 norm, scale = clip_scale(record, sum)
 value1, m1, v1 = adamw(value, grad, m, v, scale, record) {parts=1, stride=1}
 """, before, {"norm": norm, "value1": value.data, "m1": state["m"], "v1": state["v"]},

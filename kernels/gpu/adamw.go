@@ -19,7 +19,7 @@ import (
 //	master   weight, exact weight and moments, the latter three in float32                14 and 14
 //
 // Every byte moves once; memory decides. A thread has a few times eight weights, 16 bytes of each array in bf16. Where replicas share
-// the weights, a rank updates its own part of them; moments and what else is kept exist for that part alone.
+// the weights, a rank updates its own part of them; gradients, moments and what else is kept exist for that part alone.
 
 const (
 	adamWThreads = 256 // of a block
@@ -58,11 +58,11 @@ type AdamWDesc struct {
 func (d AdamWDesc) arrays() []adamWArray {
 	switch d.Profile {
 	case "bf16":
-		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, false}, {"m", nearest, true, true}, {"v", nearest, true, true}}
+		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, true}, {"m", nearest, true, true}, {"v", nearest, true, true}}
 	case "split":
-		return []adamWArray{{"w", upper, true, false}, {"grad", nearest, false, false}, {"low", lower, true, true}, {"m", upper, true, true}, {"v", upper, true, true}}
+		return []adamWArray{{"w", upper, true, false}, {"grad", nearest, false, true}, {"low", lower, true, true}, {"m", upper, true, true}, {"v", upper, true, true}}
 	case "master":
-		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, false}, {"exact", whole, true, true}, {"m", whole, true, true}, {"v", whole, true, true}}
+		return []adamWArray{{"w", nearest, true, false}, {"grad", nearest, false, true}, {"exact", whole, true, true}, {"m", whole, true, true}, {"v", whole, true, true}}
 	}
 	panic("BUG: no profile " + d.Profile)
 }

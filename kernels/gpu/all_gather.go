@@ -107,6 +107,6 @@ func (s *shares) gatherInBulk() haul {
 	}
 }
 
-var allGathering = shared{"all_gather", allGatherConfigs, EmitAllGather, AllGatherFloor}
+var allGathering = shared{"all_gather", []string{In(0)}, 0, allGatherConfigs, EmitAllGather, AllGatherFloor}
 
 var allGather = allGathering.kernel()

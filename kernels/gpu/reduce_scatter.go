@@ -7,14 +7,14 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// Sums over replicas, of which each gets its own part, in place:
+// Sums over replicas of gradients, of which each gets its own part, onto what it has accumulated there:
 //
-//	x[i] = Σ_j x[i] of replica j     i in the own part
+//	y[i] = Σ_j x[first + i] of replica j + (y[i] if gradients add up)     first + i in the own part; 0 behind a short one
 //
-// in the order of the replicas; what is in bf16 is added in float32 and rounded once. Part k of x is read by replica k alone.
+// in the order of the replicas; what is in bf16 is added in float32 and rounded once. Where gradients do not add up y is not read.
 //
 // A rank that runs alone stands for replicas that all hold what it does, and reads its other parts in their stead, so as to move as
-// many bytes of its memory: x[i] = Parts·x[i] + Σ_j 0·x[i of part j], which is no number where one of these is none.
+// many bytes of its memory: Σ = Parts·x[first + i] + Σ_j 0·x[i of part j], which is no number where one of these is none.
 //
 // Floor: a share of every replica is read, and one written.
 
@@ -40,29 +40,32 @@ func (d ReplicasDesc) name(kernel string, c ExchangeConfig) string {
 // shared is a kernel on an array of replicas.
 type shared struct {
 	name    string
+	buffers []string // x, and what the kernel is given besides
+	updates int      // operand that result 0 takes the place of
 	configs func(d ReplicasDesc) (out []ExchangeConfig, rejected []string)
 	emit    func(m *ptx.Module, d ReplicasDesc, c ExchangeConfig)
 	floor   func(d ReplicasDesc) Floor
 }
 
-// step is the launch of a kernel.
-func (s shared) step(d ReplicasDesc, c ExchangeConfig, x string) Step {
-	return Step{
-		Launch: Launch{Entry: d.name(s.name, c), Grid: c.grid(ceil(d.share(), peerThreads)), Persistent: true, Dependent: true, Floor: s.floor(d),
-			Args: []Arg{Place(World), Place(x), U32(d.pieces()), U32(d.share())}},
-		Emit: func(m *ptx.Module) { s.emit(m, d, c) },
+// step is the launch of a kernel on buffers of these names.
+func (s shared) step(d ReplicasDesc, c ExchangeConfig, buffers []string) Step {
+	l := Launch{Entry: d.name(s.name, c), Grid: c.grid(ceil(d.share(), peerThreads)), Persistent: true, Dependent: true, Floor: s.floor(d),
+		Args: []Arg{Place(World), Place(buffers[0]), U32(d.pieces()), U32(d.share())}}
+	for _, b := range buffers[1:] {
+		l.Args = append(l.Args, Place(b))
 	}
+	return Step{l, func(m *ptx.Module) { s.emit(m, d, c) }}
 }
 
 // kernel is how the target computes an operation by it.
 func (s shared) kernel() *Kernel {
 	return &Kernel{
-		Name: s.name, Op: s.name, Shares: [][2]int{{0, 0}},
+		Name: s.name, Op: s.name, Shares: [][2]int{{0, s.updates}},
 		Covers: overReplicas,
 		Steps: func(l *ir.Launch) []Step {
 			d := replicasDesc(l.In[0].Type, l.Attrs)
 			configs, _ := s.configs(d)
-			return exchange(s.step(d, configs[0], In(0)))
+			return exchange(s.step(d, configs[0], s.buffers))
 		},
 	}
 }
@@ -119,7 +122,7 @@ func reduceScatterConfigs(d ReplicasDesc) (out []ExchangeConfig, rejected []stri
 	return exchangeConfigs("reduce_scatter", sumConfigs, func(c ExchangeConfig) string { return c.rejectTally(d.Of.Parts, d.piece().bytes()) })
 }
 
-// EmitReduceScatter writes the kernel.
+// EmitReduceScatter writes the kernel: parameters are those of shares, y and the step record.
 func EmitReduceScatter(m *ptx.Module, d ReplicasDesc, c ExchangeConfig) {
 	threads := peerThreads
 	if c.Warps > 0 {
@@ -128,23 +131,38 @@ func EmitReduceScatter(m *ptx.Module, d ReplicasDesc, c ExchangeConfig) {
 	k := m.Kernel(d.name("reduce_scatter", c), threads)
 	k.NoSpills()
 	var t *tally
-	prepare := func() { t = c.tally(k, d.Of.Parts) }
-	if c.Warps == 0 {
-		prepare = nil
-	}
-	s := d.shares(k, prepare)
+	var y, record ptx.Reg
+	s := d.shares(k, func() {
+		y, record = k.ParamPtr("y"), k.ParamPtr("record")
+		if c.Warps > 0 {
+			t = c.tally(k, d.Of.Parts)
+		}
+	})
 	alone := s.rehearsed()
 	source := func(j ptx.Operand) (from, length ptx.Reg) {
 		part := k.Select(alone, j, s.number)
 		return s.place(j, part), s.length(part)
 	}
 	if c.Warps == 0 {
-		s.addByThreads(source, alone)
+		s.addByThreads(source, alone, s.leave(y, record))
 	} else {
-		s.addInBulk(t, source, alone)
+		s.addInBulk(t, source, alone, s.leave(y, record))
 	}
 	k.LaunchDependents()
 	k.Exit()
+}
+
+// leave returns what adds a piece of a sum to y, if gradients add up, or leaves it there.
+func (s *shares) leave(y, record ptx.Reg) func(piece ptx.Reg, sum []ptx.Reg) {
+	k, p := s.k, s.piece()
+	adds, length := accumulates(k, record), s.length(s.number)
+	return func(piece ptx.Reg, sum []ptx.Reg) {
+		at := k.Add(y, k.MulWide(piece, p.bytes())).At(0)
+		for e, x := range p.floats(k, p.loadIf(k, k.And(adds, k.Lt(piece, length)), once, at)) {
+			sum[e] = k.Add(sum[e], x)
+		}
+		k.When(k.Lt(piece, s.share)).St(ptx.Global, at, p.pack(k, sum)...)
+	}
 }
 
 // weight is what replica j counts.
@@ -168,14 +186,13 @@ func (s *shares) add(sum *[]ptx.Reg, piece []ptx.Reg, weight ptx.Reg) {
 	}
 }
 
-func (s *shares) addByThreads(of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg) {
+func (s *shares) addByThreads(of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg, leave func(piece ptx.Reg, sum []ptx.Reg)) {
 	k, p := s.k, s.piece()
 	type source struct{ from, length, weight ptx.Reg }
 	batches := inBatches(s, 0, func(j int) source {
 		from, length := of(j)
 		return source{from, length, s.weight(j, alone)}
 	})
-	own, length := s.place(s.number, s.number), s.length(s.number)
 	s.each(max(peerPieces/s.Of.Parts, 1), func(pieces []ptx.Reg) {
 		sums := make([][]ptx.Reg, len(pieces))
 		for _, batch := range batches {
@@ -194,17 +211,16 @@ func (s *shares) addByThreads(of func(j ptx.Operand) (from, length ptx.Reg), alo
 			}
 		}
 		for i, piece := range pieces {
-			k.When(k.Lt(piece, length)).St(ptx.Global, k.Add(own, k.MulWide(piece, p.bytes())).At(0), p.pack(k, sums[i])...)
+			leave(piece, sums[i])
 		}
 	})
 }
 
 // addInBulk cuts a share into as many pieces as a block adds up at once.
-func (s *shares) addInBulk(t *tally, of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg) {
+func (s *shares) addInBulk(t *tally, of func(j ptx.Operand) (from, length ptx.Reg), alone ptx.Reg, leave func(piece ptx.Reg, sum []ptx.Reg)) {
 	k, p, most := s.k, s.piece(), 32*t.Warps
 	begin := func(item ptx.Reg) ptx.Reg { return k.Mul(item, most) }
 	from, length := of(k.Min(k.Read(ptx.LaneID), s.Of.Parts-1))
-	own, ownLength := s.place(s.number, s.number), s.length(s.number)
 	var weights []ptx.Reg
 	for j := range s.Of.Parts {
 		weights = append(weights, s.weight(j, alone))
@@ -229,7 +245,7 @@ func (s *shares) addInBulk(t *tally, of func(j ptx.Operand) (from, length ptx.Re
 					s.add(&sum, v, weights[first+j])
 				}
 			}
-			k.When(k.Lt(piece, ownLength)).St(ptx.Global, k.Add(own, k.MulWide(piece, p.bytes())).At(0), p.pack(k, sum)...)
+			leave(piece, sum)
 		},
 	})
 }
@@ -268,6 +284,6 @@ func replicasOf(a ir.Attrs) ir.Replicas {
 	return ir.Replicas{Parts: a.Int("parts"), Stride: a.Int("stride")}
 }
 
-var reduceScattering = shared{"reduce_scatter", reduceScatterConfigs, EmitReduceScatter, ReduceScatterFloor}
+var reduceScattering = shared{"reduce_scatter", []string{In(0), Out(0), In(2)}, 1, reduceScatterConfigs, EmitReduceScatter, ReduceScatterFloor}
 
 var reduceScatter = reduceScattering.kernel()

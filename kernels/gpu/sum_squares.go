@@ -7,11 +7,11 @@ import (
 	"moegen/kernels/ptx"
 )
 
-// Sums of squares, for the norm of all gradients: y = (sum +) Σ x², x in bf16; where replicas share x, of the rank's own part.
+// Sums of squares, for the norm of all gradients: y = (sum +) Σ x², x in bf16.
 //
 // A first launch reads x once, 2 bytes an element. Block b of Parts adds the elements of its part: a thread adds
 // up to squaresRun squares in float32 and these sums in float64, the threads of a block are added in float64. A second launch adds the
-// parts. Parts, and with it every order, depends on the number of elements of a share alone.
+// parts. Parts, and with it every order, depends on the number of elements alone.
 
 // SumSquaresConfig fixes both kernels.
 type SumSquaresConfig struct {
@@ -29,36 +29,20 @@ func SumSquaresConfigFor(n int) SumSquaresConfig {
 	return SumSquaresConfig{Parts: min(max(ceil(n, 64*squaresThreads), 1), squaresPart)}
 }
 
-// Name is the entry of the first kernel, for n elements that replicas share.
-func (c SumSquaresConfig) Name(n int, of ir.Replicas) string {
-	name := fmt.Sprintf("sum_squares_b%d_n%d", c.Parts, n%8)
-	if of.Parts > 1 {
-		name += fmt.Sprintf("_p%d_s%d", of.Parts, of.Stride)
-	}
-	return name
-}
+// Name is the entry of the first kernel, for n elements.
+func (c SumSquaresConfig) Name(n int) string { return fmt.Sprintf("sum_squares_b%d_n%d", c.Parts, n%8) }
 
 // SumName is the entry of the second; after says whether it adds to a sum.
 func (c SumSquaresConfig) SumName(after bool) string {
 	return fmt.Sprintf("sum_squares_parts_p%d_after%d", c.Parts, map[bool]int{true: 1}[after])
 }
 
-// EmitSumSquares writes the first kernel: parameters are x, the parts (float64), the number of elements, of which n
-// is one example, and, where replicas share them, how many are a share, and the step record.
-func EmitSumSquares(m *ptx.Module, c SumSquaresConfig, n int, of ir.Replicas) {
-	k := m.Kernel(c.Name(n, of), squaresThreads)
+// EmitSumSquares writes the first kernel: parameters are x, the parts (float64) and the number of elements, of which n is one example.
+func EmitSumSquares(m *ptx.Module, c SumSquaresConfig, n int) {
+	k := m.Kernel(c.Name(n), squaresThreads)
 	x, parts, count := k.ParamPtr("x"), k.ParamPtr("parts"), k.ParamU64("count")
-	var share, record ptx.Reg
-	if of.Parts > 1 {
-		share, record = k.ParamU64("share"), k.ParamPtr("record")
-	}
 	scratch := k.SharedBytes(8*squaresThreads/32, 16)
 	k.WaitPrerequisites()
-	if of.Parts > 1 {
-		var first ptx.Reg
-		first, count = ownPart(k, of, recordNumber(k, record, ir.RecordRank), share, count)
-		x = k.Add(x, k.Shl(first, 1))
-	}
 	block, tid := k.Read(ptx.CtaIDX), k.Read(ptx.TidX)
 	sum := k.Var(ptx.F64, "sum", 0.0)
 	k.Comment("pieces of eight elements, %d blocks apart", c.Parts)
@@ -147,21 +131,16 @@ func emitSumSquaresParts(m *ptx.Module, c SumSquaresConfig, after bool) {
 	k.Exit()
 }
 
-// sumSquaresSteps adds up the squares of n elements of x that replicas share; before may be "".
-func sumSquaresSteps(n int, of ir.Replicas, x, before, record, parts, y string) []Step {
-	share := ir.Share(n, of.Parts)
-	c := SumSquaresConfigFor(share)
-	first := Launch{Entry: c.Name(n, of), Grid: c.Parts, Dependent: true, Args: []Arg{Place(x), Place(parts), U64(n)},
-		Floor: Floor{Bytes: 2 * int64(share)}}
-	if of.Parts > 1 {
-		first.Args = append(first.Args, U64(share), Place(record))
-	}
+// sumSquaresSteps adds up the squares of n elements of x; before may be "".
+func sumSquaresSteps(n int, x, before, parts, y string) []Step {
+	c := SumSquaresConfigFor(n)
+	first := Launch{Entry: c.Name(n), Grid: c.Parts, Dependent: true, Args: []Arg{Place(x), Place(parts), U64(n)}, Floor: Floor{Bytes: 2 * int64(n)}}
 	args := []Arg{Place(parts), Place(y)}
 	if before != "" {
 		args = []Arg{Place(parts), Place(before), Place(y)}
 	}
 	return []Step{
-		{first, func(m *ptx.Module) { EmitSumSquares(m, c, n, of) }},
+		{first, func(m *ptx.Module) { EmitSumSquares(m, c, n) }},
 		{Launch{Entry: c.SumName(before != ""), Grid: 1, Dependent: true, Args: args},
 			func(m *ptx.Module) { emitSumSquaresParts(m, c, before != "") }},
 	}
@@ -169,55 +148,44 @@ func sumSquaresSteps(n int, of ir.Replicas, x, before, record, parts, y string) 
 
 var sumSquares = &Kernel{
 	Name: "sum_squares", Op: "sum_squares",
-	Covers:  func(n *ir.Node) bool { return bfloat(n.In[0]) },
-	InPlace: true,
-	Workspace: func(n *ir.Node) int {
-		return 8 * SumSquaresConfigFor(ir.Share(n.In[0].Type.Elements(), n.Attrs.Int("parts"))).Parts
-	},
+	Covers:    func(n *ir.Node) bool { return bfloat(n.In[0]) },
+	InPlace:   true,
+	Workspace: func(n *ir.Node) int { return 8 * SumSquaresConfigFor(n.In[0].Type.Elements()).Parts },
 	Steps: func(l *ir.Launch) []Step {
 		before := ""
 		if l.In[1] != nil {
 			before = In(1)
 		}
-		return sumSquaresSteps(l.In[0].Type.Elements(), replicasOf(l.Attrs), In(0), before, In(2), Work, Out(0))
+		return sumSquaresSteps(l.In[0].Type.Elements(), In(0), before, Work, Out(0))
 	},
 }
 
 var sumSquaresFamily = Family{Name: "sum_squares", Cases: func() []Case {
-	all := ir.Replicas{Parts: 1, Stride: 1}
-	return []Case{sumSquaresCase(2501, all), sumSquaresCase(3, all), sumSquaresCase(16384*3, all), large(sumSquaresCase(1<<28, all)),
-		sumSquaresCase(40003, ir.Replicas{Parts: 2, Stride: 2}), sumSquaresCase(40003, ir.Replicas{Parts: 3, Stride: 4}), sumSquaresCase(100, ir.Replicas{Parts: 4, Stride: 1})}
+	return []Case{sumSquaresCase(2501), sumSquaresCase(3), sumSquaresCase(16384 * 3), large(sumSquaresCase(1 << 28))}
 }}
 
-func sumSquaresCase(n int, of ir.Replicas) Case {
+func sumSquaresCase(n int) Case {
 	x := normal(41, 1)
-	steps := sumSquaresSteps(n, of, "x", "before", "record", "parts", "y")
-	begin, end := of.Own(of.Number(adamWRank), n)
-	share := ir.Share(n, of.Parts)
-	name := fmt.Sprintf("%d", n)
-	if of.Parts > 1 {
-		name += fmt.Sprintf("_p%d_s%d", of.Parts, of.Stride)
-	}
+	steps := sumSquaresSteps(n, "x", "before", "parts", "y")
 	return Case{
-		Name: name,
+		Name: fmt.Sprintf("%d", n),
 		Emit: func(m *ptx.Module) {
 			for _, s := range steps {
 				s.Emit(m)
 			}
 		},
 		Buffers: []Buffer{{"x", ptx.BF16, n, x}, {"before", ptx.F64, 1, func(int) float64 { return 1000 }},
-			{"record", ptx.F32, ir.RecordLen, func(i int) float64 { return adamWRecord[i] }},
-			{"parts", ptx.F64, SumSquaresConfigFor(share).Parts, nil}, {"y", ptx.F64, 1, nil}},
+			{"parts", ptx.F64, SumSquaresConfigFor(n).Parts, nil}, {"y", ptx.F64, 1, nil}},
 		Launches: []Launch{steps[0].Launch, steps[1].Launch},
 		Outputs: []Output{{Buffer: "y", Rel: squaresRun * 0x1p-24, Why: "at most 128 additions in a row in float32, at 2^-24 each",
 			Want: func(int) (float64, float64, bool) {
 				sum := 1000.0
-				for i := begin; i < end; i++ {
+				for i := range n {
 					sum += x(i) * x(i)
 				}
 				return sum, sum, true
 			}}},
-		Floor: Floor{Bytes: 2 * int64(share)},
+		Floor: Floor{Bytes: 2 * int64(n)},
 	}
 }
 

@@ -78,8 +78,9 @@ func states(d safetensors.DType, names ...string) []State {
 	return list
 }
 
-// place gives the parameters arena offsets for so many ranks and returns the size of the arena in bytes. What an optimizer keeps
-// for the sharded parameters is one array, with gaps between them, and so for the others; each is cut into equal shares.
+// place gives the parameters arena offsets for so many ranks and returns the size of the arena in bytes. The gradient of the sharded
+// parameters is one array, with gaps between them, and so is what an optimizer keeps for them, and so for the others; each is cut into
+// equal shares.
 func (f profile) place(params []Param, ranks, ep int) int64 {
 	var at int64 = 64
 	take := func(n int, d safetensors.DType) Array {
@@ -95,13 +96,17 @@ func (f profile) place(params []Param, ranks, ep int) int64 {
 		}
 		for i := range params {
 			if p := &params[i]; p.Sharded == sharded {
-				p.Value, p.Grad, p.State = take(p.LocalElements(ep), f.value), take(p.LocalElements(ep), f.grad), nil
+				p.Value, p.State = take(p.LocalElements(ep), f.value), nil
 				p.First = n + 3
 				n = p.First + p.LocalElements(ep)
 				group = append(group, p)
 			}
 		}
 		share := (n + parts - 1) / parts
+		grad := take(share, f.grad)
+		for _, p := range group {
+			p.Grad = grad
+		}
 		for _, s := range f.state {
 			a := take(share, s.DType)
 			for _, p := range group {

@@ -1,6 +1,10 @@
 package checkpoint
 
-import "moegen/runtime/safetensors"
+import (
+	"math"
+
+	"moegen/runtime/safetensors"
+)
 
 // Memory is the arenas of all ranks of this process. Rank r has the coordinate r mod EP on the
 // expert-parallel axis; ranks of equal coordinate hold the same values of sharded parameters, all ranks those of the others.
@@ -19,8 +23,8 @@ type Arena interface {
 	Read(rank int, to []byte, off int64) error
 }
 
-// array is one of the arrays that a parameter has in the arena. All ranks that hold the parameter have its value and its
-// gradient; a spread array, of the optimizer, is distributed over them.
+// array is one of the arrays that a parameter has in the arena. All ranks that hold the parameter have its value; a spread array, the
+// gradient or one of the optimizer, is distributed over them.
 type array struct {
 	Array
 	spread bool
@@ -36,6 +40,7 @@ type stretch struct {
 	first, step int
 	local       int // the first one's place in the array of such a rank, in elements
 	at, n       int // its position in the chunk, and how many
+	part        int // of a spread array: which of the ranks that share it has them
 }
 
 // stretches calls f for the stretches of an array's elements in a chunk.
@@ -44,14 +49,15 @@ func (m *Memory) stretches(c *chunk, a array, f func(stretch) error) error {
 	return c.runs(c.first, len(c.values), func(at, element, length int) error {
 		part := p.LocalElements(m.EP)
 		for length > 0 {
-			s := stretch{0, 1, element % part, at, min(length, part-element%part)}
+			s := stretch{step: 1, local: element % part, at: at, n: min(length, part-element%part)}
 			if p.Sharded {
 				s.first, s.step = element/part, m.EP
 			}
 			if a.spread {
 				place := p.First + s.local
+				s.part = place / p.Share
 				s.local, s.n = place%p.Share, min(s.n, p.Share-place%p.Share)
-				s.first, s.step = s.first+place/p.Share*s.step, m.Ranks
+				s.first, s.step = s.first+s.part*s.step, m.Ranks
 			}
 			if err := f(s); err != nil {
 				return err
@@ -120,19 +126,17 @@ func (m *Memory) getValues(c *chunk, a array) error {
 	return err
 }
 
-// sumValues adds the values up over the ranks that hold them, in the order of the ranks.
-func (m *Memory) sumValues(c *chunk, a array) error {
-	width := a.DType.Bytes()
-	part, raw := make([]float32, len(c.values)), make([]byte, len(c.values)*width)
-	clear(c.values)
-	return m.stretches(c, a, func(s stretch) error {
-		for rank := s.first; rank < m.Ranks; rank += s.step {
-			if err := m.Read(rank, raw[:s.n*width], a.At+int64(s.local*width)); err != nil {
-				return err
-			}
-			safetensors.Decode(a.DType, raw, part[:s.n])
-			for i, x := range part[:s.n] {
-				c.values[s.at+i] += x
+// getGrads fetches the gradient's values. A rank that is alone has its own part of what several hold, and nobody has the rest: these
+// are no numbers.
+func (m *Memory) getGrads(c *chunk) error {
+	grad := array{c.param.Grad, true}
+	if err := m.getValues(c, grad); err != nil || !m.Alone {
+		return err
+	}
+	return m.stretches(c, grad, func(s stretch) error {
+		if s.part > 0 {
+			for i := range c.values[s.at:][:s.n] {
+				c.values[s.at+i] = float32(math.NaN())
 			}
 		}
 		return nil

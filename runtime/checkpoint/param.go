@@ -15,13 +15,13 @@ type Param struct {
 	Pieces  []Piece // the checkpoint tensors that make up the parameter; they cover it exactly once
 	Init    Init    // how a random initialisation fills it
 
-	// Where the local part lies, LocalElements of each. A gradient is what the rank's own tokens add to it, until an update,
-	// after which it is undefined.
-	Value, Grad Array
+	Value Array // where the local part lies, LocalElements of it
 
-	// What the optimizer keeps for the parameter is spread over the ranks that hold the same part of it: arrays of Share elements on
-	// each, all zero when a program starts. Element e of the local part is element First + e of the ranks' arrays one behind
-	// the other.
+	// The gradient, and what the optimizer keeps for the parameter, are spread over the ranks that hold the same part of it: arrays
+	// of Share elements on each. Element e of the local part is element First + e of the ranks' arrays one behind the other.
+	// A gradient is what micro-batches of all ranks add to it, undefined after an update; the state is all zero when a program
+	// starts.
+	Grad  Array
 	State []State
 	First int
 	Share int

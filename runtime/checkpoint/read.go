@@ -16,11 +16,10 @@ func EachValue(params []Param, memory Memory, f func(name string, first int, val
 	})
 }
 
-// EachGrad is EachValue of the gradients as micro-batches leave them: every rank has its own part, and the
-// gradient is the sum over all ranks that hold the parameter, in the order of the ranks.
+// EachGrad is EachValue of the gradients as micro-batches leave them, added up over the ranks.
 func EachGrad(params []Param, memory Memory, f func(name string, first int, values []float32) error) error {
 	return eachChunk(tensors(params), func(c *chunk) error {
-		if err := memory.sumValues(c, array{c.param.Grad, false}); err != nil {
+		if err := memory.getGrads(c); err != nil {
 			return err
 		}
 		return f(c.Name, c.first, c.values)

@@ -5,11 +5,8 @@ import "math"
 // sumSquaresTasks bounds SumSquares' partial sums: 2 KiB, whatever it adds up.
 const sumSquaresTasks = 256
 
-// SumSquares adds Σ x², over the rank's own part of x, to sum[0], or sets it when first, in float64: the squared norm of a set of
-// arrays, one at a time. See ReduceScatter for parts and stride; record says which rank it is, and may be nil where parts is 1.
-func SumSquares(p *Pool, parts, stride int, record, x []float32, first bool, sum []float64) {
-	from, to := ownPart(parts, stride, record, len(x))
-	x = x[from:to]
+// SumSquares adds Σ x² to sum[0], or sets it when first, in float64: the squared norm of a set of arrays, one at a time.
+func SumSquares(p *Pool, x []float32, first bool, sum []float64) {
 	var partial [sumSquaresTasks]float64
 	size := max(taskElements, blockCount(len(x), sumSquaresTasks))
 	forBlocks(p, len(x), size, func(block, lo, hi int) { partial[block] = sumSquares(x[lo:hi]) })
@@ -56,13 +53,13 @@ type adamWStep struct {
 // Factors close to 1, 1 − lr·decay and β2, would be off by up to 2⁻²⁵ in the same direction every step. So what they leave out is
 // subtracted instead.
 //
-// A rank updates its own part of value, see ReduceScatter for parts and stride, and has m and v for that part only.
+// A rank updates its own part of value, see ReduceScatter for parts and stride, and has grad, m and v for that part only.
 func AdamW(p *Pool, parts, stride int, scale, record, grad, value, m, v []float32) {
-	mustLen("AdamW", "grad", grad, len(value))
+	mustLen("AdamW", "grad", grad, share(len(value), parts))
 	mustLen("AdamW", "m", m, share(len(value), parts))
 	mustLen("AdamW", "v", v, share(len(value), parts))
 	from, to := ownPart(parts, stride, record, len(value))
-	grad, value = grad[from:to], value[from:to]
+	value = value[from:to]
 	if record[RecordBeta2] != 1 && record[RecordGain2] == 0 {
 		panic("BUG: host.AdamW: the step record lacks 1 − β1 and 1 − β2")
 	}

@@ -12,11 +12,11 @@ func TestSumSquaresAndClipScale(t *testing.T) {
 			want := inner(double(x), double(x))
 			onAnyCores(t, func(p *Pool) []float32 {
 				sum := []float64{math.NaN()}
-				SumSquares(p, 1, 1, nil, x, true, sum)
+				SumSquares(p, x, true, sum)
 				if math.Abs(sum[0]-want) > 1e-13*want {
 					t.Errorf("%d elements: %v, want %v", n, sum[0], want)
 				}
-				SumSquares(p, 1, 1, nil, x, false, sum)
+				SumSquares(p, x, false, sum)
 				if math.Abs(sum[0]-2*want) > 2e-13*want {
 					t.Errorf("%d elements twice: %v, want %v", n, sum[0], 2*want)
 				}

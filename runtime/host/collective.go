@@ -70,24 +70,31 @@ func ownPart(parts, stride int, record []float32, n int) (from, to int) {
 	return part(n, parts, int(record[RecordRank])/stride%parts)
 }
 
-// ReduceScatter adds x up over the ranks that hold the same array, in float32 and in the order of the ranks, and leaves every one its
-// own part of the sum; the rest of x stays as it is. Such ranks are number 0 to parts−1 of a set, stride ranks apart: a
-// rank's number is (rank/stride) mod parts. The parts are equal, a multiple of 128 elements, but for the last ones. All ranks
-// call it with slices at the same offset of their arenas.
-func ReduceScatter(r *Rank, parts, stride int, x []float32) {
+// ReduceScatter adds x up over the ranks that hold the same array, in float32 and in the order of the ranks, and leaves every one the
+// sum of its own part, in y: added to what is there, or in its stead; zeros behind a short part. Such ranks are number 0 to parts−1 of a
+// set, stride ranks apart: a rank's number is (rank/stride) mod parts. The parts are equal, a multiple of 128 elements, but for the last
+// ones, and y is as long as the first. All ranks call it with slices x at the same offset of their arenas.
+func ReduceScatter(r *Rank, parts, stride int, x []float32, accumulate bool, y []float32) {
+	mustLen("ReduceScatter", "y", y, share(len(x), parts))
 	number := r.ID / stride % parts
 	from, to := part(len(x), parts, number)
 	own := x[from:to]
 	r.Barrier() // x is there on every rank
 	r.Pool.ForWorker(blockCount(len(own), collectiveBlock), func(worker, i int) {
-		block := own[i*collectiveBlock : min((i+1)*collectiveBlock, len(own))]
+		lo := i * collectiveBlock
+		block := own[lo:min(lo+collectiveBlock, len(own))]
 		sum := r.Pool.workerScratch(worker)[:len(block)]
 		copy(sum, Peer(r, r.ID-number*stride, block))
 		for k := 1; k < parts; k++ {
 			add(sum, Peer(r, r.ID+(k-number)*stride, block), sum)
 		}
-		copy(block, sum)
+		if to := y[lo:][:len(block)]; accumulate {
+			add(sum, to, to)
+		} else {
+			copy(to, sum)
+		}
 	})
+	clear(y[len(own):])
 	r.Barrier() // x has been read by every rank
 }
 

@@ -213,7 +213,7 @@ func TestSkewAllocatesNothing(t *testing.T) {
 		KeepNone(use[:2])
 		KeepRows(r, x.ranks, x.t, width, b.source, b.received, b.x, b.y, pool, use[:2], use[2:], slot)
 		RestoreRows(r, x.ranks, x.t, width, b.source, b.received, b.x, pool, slot, b.y)
-		ReduceScatter(r, 2, 4, b.x)
+		ReduceScatter(r, 2, 4, b.x, true, b.y[:share(len(b.x), 2)])
 		AllGather(r, 2, 4, b.x)
 	})
 	runtime.ReadMemStats(&after)

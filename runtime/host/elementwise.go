@@ -36,3 +36,15 @@ func SliceRows(d int, first []int32, x, y []float32) {
 	n := copy(y, x[at:])
 	clear(y[n:])
 }
+
+// ClearGaps clears what lies in y between arrays of these lengths, one behind the other, each from a multiple of unit on, and behind the
+// last.
+func ClearGaps(unit int, lengths []int, y []float32) {
+	at := 0
+	for _, n := range lengths {
+		next := at + blockCount(n, unit)*unit
+		clear(y[at+n : next])
+		at = next
+	}
+	mustLen("ClearGaps", "y", y, at)
+}

@@ -1,6 +1,9 @@
 package host
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestElementwise(t *testing.T) {
 	onEveryISA(t, func(t *testing.T) {
@@ -55,4 +58,13 @@ func TestWrongLength(t *testing.T) {
 			call()
 		}()
 	}
+}
+
+func TestClearGaps(t *testing.T) {
+	y := normal(1, 24)
+	want := slices.Clone(y)
+	clear(want[3:8])
+	clear(want[17:24])
+	ClearGaps(8, []int{3, 8, 1}, y)
+	wantBits(t, "gaps", y, want)
 }

@@ -220,14 +220,14 @@ func TestAllReduce(t *testing.T) {
 	})
 }
 
-// Every rank ends with its own part of the sum over its set, added in the order of the ranks, and with everybody's parts after a
-// gather; what is others' it leaves as it was.
+// Every rank ends with its own part of the sum over its set, added in the order of the ranks, or with that onto what there was, and
+// leaves the arrays as they were; after a gather it has everybody's parts.
 func TestReduceScatterAndAllGather(t *testing.T) {
 	for _, set := range []struct{ ranks, parts, stride int }{{1, 1, 1}, {2, 2, 1}, {3, 3, 1}, {8, 8, 1}, {4, 2, 2}, {8, 2, 4}, {12, 3, 4}} {
 		for _, n := range []int{1, 100, 1000, 3*2*collectiveBlock + 5} {
 			m := openMachine(t, set.ranks, 1<<18)
 			m.Run(func(r *Rank) {
-				x := r.F32(4096, n)
+				x, y := r.F32(4096, n), r.F32(1<<17, share(n, set.parts))
 				copy(x, normal(uint64(r.ID), n))
 				number := r.ID / set.stride % set.parts
 				sum := make([]float32, n)
@@ -236,19 +236,22 @@ func TestReduceScatterAndAllGather(t *testing.T) {
 						sum[i] += v
 					}
 				}
-				ReduceScatter(r, set.parts, set.stride, x)
-				for i, own := range normal(uint64(r.ID), n) {
-					want := own
-					if i/share(n, set.parts) == number {
-						want = sum[i]
-					}
-					if x[i] != want {
-						t.Errorf("%+v: element %d of %d on rank %d is %v, want %v", set, i, n, r.ID, x[i], want)
-						break
-					}
+				from, to := part(n, set.parts, number)
+				want := make([]float32, len(y))
+				copy(want, sum[from:to])
+				copy(y, normal(100, len(y)))
+				ReduceScatter(r, set.parts, set.stride, x, false, y)
+				wantBits(t, fmt.Sprint(set, n, " scattered"), y, want)
+				ReduceScatter(r, set.parts, set.stride, x, true, y)
+				for i := range want {
+					want[i] += want[i]
 				}
+				wantBits(t, fmt.Sprint(set, n, " accumulated"), y, want)
+				wantBits(t, fmt.Sprint(set, n, " kept"), x, normal(uint64(r.ID), n))
+				r.Barrier() // x has been compared
+				copy(x[from:to], sum[from:to])
 				AllGather(r, set.parts, set.stride, x)
-				wantBits(t, fmt.Sprint(set, " gathered"), x, sum)
+				wantBits(t, fmt.Sprint(set, n, " gathered"), x, sum)
 			})
 		}
 	}
@@ -265,14 +268,16 @@ func TestUpdateOfParts(t *testing.T) {
 	grad := normal(1, n)
 	whole, m, v, square := normal(2, n), make([]float32, n), make([]float32, n), make([]float64, 1)
 	AdamW(p, 1, 1, []float32{0.5}, record, grad, whole, m, v)
-	SumSquares(p, 1, 1, nil, grad, true, square)
+	SumSquares(p, grad, true, square)
 	value, sum := normal(2, n), make([]float64, 1)
 	for number := range parts {
 		record[RecordRank] = float32(6 + 1 + number*stride)
 		moments := [2][]float32{make([]float32, share(n, parts)), make([]float32, share(n, parts))}
-		AdamW(p, parts, stride, []float32{0.5}, record, grad, value, moments[0], moments[1])
-		SumSquares(p, parts, stride, record, grad, number == 0, sum)
 		from, to := part(n, parts, number)
+		own := make([]float32, share(n, parts))
+		copy(own, grad[from:to])
+		AdamW(p, parts, stride, []float32{0.5}, record, own, value, moments[0], moments[1])
+		SumSquares(p, own, number == 0, sum)
 		wantBits(t, "moments", moments[0][:to-from], m[from:to])
 		wantBits(t, "second moments", moments[1][:to-from], v[from:to])
 	}

@@ -143,7 +143,7 @@ func BenchmarkEmbeddingGrad(b *testing.B) {
 func BenchmarkSumSquares(b *testing.B) {
 	const n = 8 * benchT * benchD
 	x, sum := normal(1, n), make([]float64, 1)
-	rates(b, n, func(p *Pool) { SumSquares(p, 1, 1, nil, x, true, sum) })
+	rates(b, n, func(p *Pool) { SumSquares(p, x, true, sum) })
 }
 
 func BenchmarkAdamW(b *testing.B) {

@@ -29,11 +29,12 @@ type bigram struct {
 	clip                             int64
 }
 
-// array is where a parameter lies: value, gradient, and the moments of a rank's share of what so many ranks hold.
+// array is where a parameter lies: value, terms of the gradient, and the gradient and the moments of a rank's share of what so many
+// ranks hold.
 type array struct {
-	n                   int
-	value, grad, m1, m2 int64
-	parts, share        int
+	n                          int
+	value, terms, grad, m1, m2 int64
+	parts, share               int
 }
 
 const (
@@ -71,7 +72,7 @@ func (b *bigram) param(n, parts int) array {
 	if parts > 1 {
 		share = ((n+parts-1)/parts + 127) / 128 * 128
 	}
-	return array{n, b.take(n), b.take(n), b.take(share), b.take(share), parts, share}
+	return array{n, b.take(n), b.take(n), b.take(share), b.take(share), b.take(share), parts, share}
 }
 
 func (b *bigram) program() Program {
@@ -178,12 +179,12 @@ func (b *bigram) microBatch(r *host.Rank) {
 	record := r.F32(b.record, host.RecordLen)
 	tokens, targets, starts := r.I32(b.tokens, t), r.I32(b.targets, t), r.I32(b.starts, t)
 	embed, head, x := r.F32(b.embed.value, b.embed.n), r.F32(b.head.value, b.head.n), r.F32(b.x, t*b.dim)
-	dembed, dhead, dscale := r.F32(b.embed.grad, b.embed.n), r.F32(b.head.grad, b.head.n), r.F32(b.dscale, b.expert*b.dim)
+	dembed, dhead, dscale := r.F32(b.embed.terms, b.embed.n), r.F32(b.head.terms, b.head.n), r.F32(b.dscale, b.expert*b.dim)
 	if !r.Accumulate() {
-		clear(dembed)
-		clear(dhead)
 		clear(r.F32(b.scale.grad, b.scale.n))
 	}
+	clear(dembed)
+	clear(dhead)
 	clear(dscale)
 	p, dx := make([]float64, b.vocab), make([]float64, b.dim)
 	for i, token := range tokens {
@@ -209,6 +210,9 @@ func (b *bigram) microBatch(r *host.Rank) {
 		}
 	}
 	b.expertGrad(r)
+	for _, a := range []array{b.embed, b.head} {
+		host.ReduceScatter(r, a.parts, 1, r.F32(a.terms, a.n), r.Accumulate(), r.F32(a.grad, a.share))
+	}
 }
 
 // expertGrad adds all ranks' gradients of this rank's experts, and the auxiliary loss.
@@ -241,15 +245,13 @@ func (b *bigram) update(r *host.Rank) {
 	record, norm, scale := r.F32(b.record, host.RecordLen), r.F32(b.gradNorm, 1), r.F32(b.clip, 1)
 	all := []array{b.embed, b.head, b.scale}
 	for i, a := range all {
-		grad := r.F32(a.grad, a.n)
-		host.ReduceScatter(r, a.parts, 1, grad)
-		host.SumSquares(r.Pool, a.parts, 1, record, grad, i == 0, sum)
+		host.SumSquares(r.Pool, r.F32(a.grad, a.share), i == 0, sum)
 	}
 	host.AllReduceF64(r, sum)
 	host.ClipScale(record, sum, norm, scale)
 	for _, a := range all {
 		value := r.F32(a.value, a.n)
-		host.AdamW(r.Pool, a.parts, 1, scale, record, r.F32(a.grad, a.n), value, r.F32(a.m1, a.share), r.F32(a.m2, a.share))
+		host.AdamW(r.Pool, a.parts, 1, scale, record, r.F32(a.grad, a.share), value, r.F32(a.m1, a.share), r.F32(a.m2, a.share))
 		host.AllGather(r, a.parts, 1, value) // also in front of the next step, in which peers read our scales
 	}
 }
