@@ -118,7 +118,7 @@ func TestEveryWaitIsNeeded(t *testing.T) {
 }
 
 // What travels behind and in front of which launches in a layer's backward pass, when it sends tokens again: each of the three large
-// exchanges has a product beside it. Of so few tokens, products take longer than attention.
+// exchanges has a product beside it, and so have the sums of gradients over the ranks. Of so few tokens, products take longer than attention.
 func TestExchangesAreCovered(t *testing.T) {
 	planned, err := Plan(gpuRequest("tiny-qwen3-moe", 2, 64, RecomputeDispatch), nil)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestExchangesAreCovered(t *testing.T) {
 			continue
 		}
 		for j, l := range p.Launches {
-			if l.Stream == ir.Compute && !order.Before(min(i, j), max(i, j)) && l.Cost.FLOPs > 0 {
+			if l.Stream == ir.Compute && !order.Before(min(i, j), max(i, j)) && l.Cost.Bytes > 0 {
 				covers[x.Out[0].Name] = append(covers[x.Out[0].Name], l.Op.Name)
 			}
 		}
@@ -144,6 +144,9 @@ func TestExchangesAreCovered(t *testing.T) {
 		"layers.1.mlp_in.y.received.again": "linear_dgrad",
 		"d.layers.1.hidden_TD.received":    "linear_wgrad",
 		"d.layers.1.mlp_in.y":              "grouped_linear_wgrad",
+		"grad.layers.1.dense":              "attention_grad",
+		"grad.head.dense":                  "attention_grad",
+		"grad.layers.0.dense":              "embedding_grad",
 	} {
 		if !slices.Contains(covers[name], want) {
 			t.Errorf("beside %s run %v, no %s", name, covers[name], want)
@@ -177,7 +180,7 @@ func TestOverlapIsSmall(t *testing.T) {
 				t.Errorf("recompute %s, without overlap %t: %d launches on another stream", mode, without, n)
 			}
 		}
-		if bytes[1] > bytes[0]+bytes[0]/100 {
+		if bytes[1] > bytes[0]+bytes[0]/40 { // 1.5 % are the head's gradient, which waits for the exchanges of the last layer
 			t.Errorf("recompute %s takes %d bytes with overlap, %d without", mode, bytes[1], bytes[0])
 		}
 	}
