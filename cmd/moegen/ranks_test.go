@@ -22,8 +22,9 @@ const ranksConfig = `{
   "output_router_logits": true, "router_aux_loss_coef": 0.01, "initializer_range": 0.1
 }`
 
-// A checkpoint means the same on any number of ranks: whoever saves it, all others go on from it alike. A run that is stopped
-// and resumed on eight ranks, with the optimizer's state spread over them, ends with the same files to the byte.
+// A checkpoint means the same on any number of ranks: whoever saves it, all others go on from it alike, with one micro-batch a step and
+// with three. A run that is stopped and resumed on eight ranks, with the optimizer's state spread over them, ends with the same files
+// to the byte.
 func TestCheckpointsOnAnyNumberOfRanks(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -57,21 +58,26 @@ func TestCheckpointsOnAnyNumberOfRanks(t *testing.T) {
 	}
 
 	// Eight ranks, stopped in the middle.
-	whole := train(spreads[0], "whole", "--checkpoint", start, "--steps", "4")
-	train(spreads[0], "halves", "--checkpoint", start, "--steps", "2")
-	halves := train(spreads[0], "halves", "--resume", "--steps", "4")
-	sameFolders(t, filepath.Join(halves, "step-4"), filepath.Join(whole, "step-4"))
+	var whole string
+	for _, accumulate := range []string{"3", "1"} {
+		whole = train(spreads[0], "whole-"+accumulate, "--checkpoint", start, "--steps", "4", "--accumulate", accumulate)
+		train(spreads[0], "halves-"+accumulate, "--checkpoint", start, "--steps", "2", "--accumulate", accumulate)
+		halves := train(spreads[0], "halves-"+accumulate, "--resume", "--steps", "4", "--accumulate", accumulate)
+		sameFolders(t, filepath.Join(halves, "step-4"), filepath.Join(whole, "step-4"))
+	}
 
 	// Everybody goes on from what eight ranks saved, and eight ranks from what everybody saves then.
-	var want, back []step
+	var want, back, more []step
 	for i, s := range spreads {
 		name := fmt.Sprint("on-", i)
 		got := steps(t, train(s, name, "--checkpoint", filepath.Join(whole, "step-4"), "--steps", "3"))
 		again := steps(t, train(spreads[0], name+"-back", "--checkpoint", filepath.Join(dir, name, "step-3"), "--steps", "2"))
+		thrice := steps(t, train(s, name+"-thrice", "--checkpoint", filepath.Join(whole, "step-4"), "--steps", "2", "--accumulate", "3"))
 		if i == 0 {
-			want, back = got, again
+			want, back, more = got, again, thrice
 		}
 		near(t, s.String(), got, want)
+		near(t, s.String()+", three micro-batches", thrice, more)
 		near(t, s.String()+", and back", again, back)
 		// Of eight ranks some receive more in a layer than the pool has room for; without experts elsewhere, or a pool, nothing is replayed.
 		replays := slices.ContainsFunc(got, func(s step) bool { return s.Replayed > 0 })

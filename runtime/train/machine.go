@@ -21,7 +21,7 @@ const (
 	// MicroBatch runs forward and backward of one micro-batch: reads the inputs and the record, writes the losses,
 	// adds to the gradients (or overwrites them when the record says that it is the first).
 	MicroBatch
-	// Update reduces gradients over ranks, computes the global gradient norm, clips, and applies AdamW.
+	// Update computes the global gradient norm, clips, and applies AdamW.
 	Update
 	// Eval runs the forward pass only: reads the inputs, writes the losses and leaves the final hidden states in the
 	// arena for Head.
