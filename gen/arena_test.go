@@ -8,8 +8,8 @@ import (
 	"moegen/ir"
 )
 
-// A plan run launch by launch in one piece of memory, every activation poisoned outside its lifetime, gives
-// the bits that the graph gives when every value has memory of its own.
+// A plan run launch by launch in one piece of memory, everything poisoned outside its lifetime, gradients too where a step has one
+// micro-batch, gives the bits that the graph gives when every value has memory of its own.
 func TestArenaKeepsBits(t *testing.T) {
 	for _, m := range []mesh{{1, 1}, {2, 2}, {4, 2}} {
 		for _, mode := range Recomputes {
@@ -19,15 +19,33 @@ func TestArenaKeepsBits(t *testing.T) {
 			if err := s.run(nil); err != nil {
 				t.Fatal(err)
 			}
-			want := train(t, s, ir.Stored)
-			got := world(t, s)
-			runPlan(s.plan, got, inOrder)
-			for _, name := range written(s) {
-				for r := range got {
-					if !sameBits(got[r][name].Data, want[r][name].Data) {
-						t.Errorf("%v, recompute %s: %s of rank %d has other bits in the arena", m, mode, name, r)
-					}
-				}
+			for _, several := range []bool{false, true} {
+				samePlanned(t, s, several, inOrder)
+			}
+		}
+	}
+}
+
+// samePlanned compares what the plan of a step leaves behind with what its graphs do, in a step of one micro-batch or in the second
+// of several.
+func samePlanned(t *testing.T, s *step, several bool, order func(*ir.Program) []int) {
+	t.Helper()
+	start := func() []ir.Env {
+		envs := world(t, s)
+		for _, env := range envs {
+			env["record"].Data[ir.RecordAccumulate] = 0
+			if several {
+				env["record"].Data[ir.RecordAccumulate] = 1
+			}
+		}
+		return envs
+	}
+	want, got := trainFrom(t, s, start(), ir.Stored), start()
+	runPlan(s.plan, got, several, order)
+	for _, name := range written(s) {
+		for r := range got {
+			if !sameBits(got[r][name].Data, want[r][name].Data) {
+				t.Fatalf("%d ranks, recompute %s, several micro-batches %t: %s of rank %d has other bits in the arena", len(got), s.req.Recompute, several, name, r)
 			}
 		}
 	}
@@ -52,65 +70,107 @@ func inOrder(prog *ir.Program) (order []int) {
 
 // runPlan runs setup, micro_batch, update and eval over arenas of bytes, their launches in an order, and leaves what they wrote in
 // envs.
-func runPlan(p *ir.Plan, envs []ir.Env, order func(*ir.Program) []int) {
-	arenas := make([][]byte, len(envs))
-	for r, env := range envs {
-		arenas[r] = make([]byte, p.Bytes)
-		for _, b := range p.Buffers {
-			if b.Role != ir.Activation && env[b.Name] != nil {
-				store(arenas[r], b, env[b.Name])
-			}
-		}
-	}
+func runPlan(p *ir.Plan, envs []ir.Env, several bool, order func(*ir.Program) []int) {
+	m := newMemory(p, envs, several)
 	for _, prog := range p.Programs {
 		if prog.Name == "head" {
 			continue
 		}
+		if prog.Name == "micro_batch" && !several {
+			m.forget(ir.Gradient)
+		}
 		left := reads(prog)
 		for _, i := range order(prog) {
-			l := prog.Launches[i]
-			in, out := make([][]*ir.Tensor, len(envs)), make([][]*ir.Tensor, len(envs))
-			for r := range envs {
-				for _, b := range l.In {
-					in[r] = append(in[r], load(arenas[r], b))
-				}
-				for _, b := range l.Out {
-					out[r] = append(out[r], ir.NewTensor(b.Type))
-				}
-			}
-			if l.Workspace != nil {
-				for r := range envs {
-					wipe(arenas[r], l.Workspace)
-				}
-			}
-			n := nodeOf(l)
-			if l.Op.Collective() {
-				l.Op.EvalRanks(n, in, out)
-			} else {
-				for r := range envs {
-					l.Op.Eval(n, in[r], out[r])
-				}
-			}
-			for _, b := range l.In {
-				left[b]--
-			}
-			for r := range envs {
-				for _, b := range l.In {
-					if b != nil && b.Role == ir.Activation && left[b] == 0 {
-						wipe(arenas[r], b)
-					}
-				}
-				for j, b := range l.Out {
-					store(arenas[r], b, out[r][j])
+			m.launch(prog.Launches[i], left)
+		}
+		for r, env := range envs {
+			for _, b := range p.Buffers {
+				if b.Role != ir.Activation && (b.Role != ir.Gradient || prog.Name == "update") {
+					env[b.Name] = m.load(r, b)
 				}
 			}
 		}
+		if prog.Name == "update" && !several {
+			m.forget(ir.Gradient)
+		}
+	}
+}
+
+// ranksMemory is the arenas of all ranks, in steps of one micro-batch or of several.
+type ranksMemory struct {
+	plan    *ir.Plan
+	several bool
+	arenas  [][]byte
+}
+
+// newMemory fills arenas with what there is from outside, zeros between the members of groups, and poison elsewhere.
+func newMemory(p *ir.Plan, envs []ir.Env, several bool) *ranksMemory {
+	m := &ranksMemory{plan: p, several: several}
+	bytes := p.Bytes
+	if several {
+		bytes += p.Gradients
 	}
 	for r, env := range envs {
+		m.arenas = append(m.arenas, make([]byte, bytes))
+		m.wipe(r, &ir.Buffer{Type: ir.Fixed(ir.I32, int(bytes/4))})
 		for _, b := range p.Buffers {
-			if b.Role != ir.Activation {
-				env[b.Name] = load(arenas[r], b)
+			if b.IsGroup() {
+				m.store(r, b, ir.NewTensor(b.Type))
 			}
+		}
+		for _, b := range p.Buffers {
+			if b.Role != ir.Activation && env[b.Name] != nil && !b.IsGroup() {
+				m.store(r, b, env[b.Name])
+			}
+		}
+	}
+	return m
+}
+
+// forget poisons all buffers of a role, but not what lies between them.
+func (m *ranksMemory) forget(role ir.Role) {
+	for r := range m.arenas {
+		for _, b := range m.plan.Buffers {
+			if b.Role == role && !b.IsGroup() {
+				m.wipe(r, b)
+			}
+		}
+	}
+}
+
+// launch runs a launch on all ranks. left counts the reads of activations that are yet to come.
+func (m *ranksMemory) launch(l *ir.Launch, left map[*ir.Buffer]int) {
+	in, out := make([][]*ir.Tensor, len(m.arenas)), make([][]*ir.Tensor, len(m.arenas))
+	for r := range m.arenas {
+		for _, b := range l.In {
+			in[r] = append(in[r], m.load(r, b))
+		}
+		for _, b := range l.Out {
+			out[r] = append(out[r], ir.NewTensor(b.Type))
+		}
+		if l.Workspace != nil {
+			m.wipe(r, l.Workspace)
+		}
+	}
+	n := nodeOf(l)
+	if l.Op.Collective() {
+		l.Op.EvalRanks(n, in, out)
+	} else {
+		for r := range in {
+			l.Op.Eval(n, in[r], out[r])
+		}
+	}
+	for _, b := range l.In {
+		left[b]--
+	}
+	for r := range m.arenas {
+		for _, b := range l.In {
+			if b != nil && b.Role == ir.Activation && left[b] == 0 {
+				m.wipe(r, b)
+			}
+		}
+		for j, b := range l.Out {
+			m.store(r, b, out[r][j])
 		}
 	}
 }
@@ -142,13 +202,22 @@ func nodeOf(l *ir.Launch) *ir.Node {
 	return n
 }
 
-func load(arena []byte, b *ir.Buffer) *ir.Tensor {
+// bytes is where a buffer of a rank lies, and what is behind it.
+func (m *ranksMemory) bytes(r int, b *ir.Buffer) []byte {
+	if m.several {
+		return m.arenas[r][b.Offset:]
+	}
+	return m.arenas[r][m.plan.Folded(b):]
+}
+
+func (m *ranksMemory) load(r int, b *ir.Buffer) *ir.Tensor {
 	if b == nil {
 		return nil
 	}
 	t := ir.NewTensor(b.Type)
+	from := m.bytes(r, b)
 	for i := range t.Data {
-		at := arena[b.Offset+int64(i)*b.Type.DType.Size():]
+		at := from[int64(i)*b.Type.DType.Size():]
 		switch b.Type.DType {
 		case ir.F32:
 			t.Data[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(at)))
@@ -161,9 +230,10 @@ func load(arena []byte, b *ir.Buffer) *ir.Tensor {
 	return t
 }
 
-func store(arena []byte, b *ir.Buffer, t *ir.Tensor) {
+func (m *ranksMemory) store(r int, b *ir.Buffer, t *ir.Tensor) {
+	to := m.bytes(r, b)
 	for i, x := range t.Data {
-		at := arena[b.Offset+int64(i)*b.Type.DType.Size():]
+		at := to[int64(i)*b.Type.DType.Size():]
 		switch b.Type.DType {
 		case ir.F32:
 			binary.LittleEndian.PutUint32(at, math.Float32bits(float32(x)))
@@ -175,8 +245,9 @@ func store(arena []byte, b *ir.Buffer, t *ir.Tensor) {
 	}
 }
 
-func wipe(arena []byte, b *ir.Buffer) {
+func (m *ranksMemory) wipe(r int, b *ir.Buffer) {
+	to := m.bytes(r, b)
 	for i := range b.Bytes() {
-		arena[b.Offset+i] = 0xff // NaN as float32 and float64
+		to[i] = 0xff // NaN as float32 and float64
 	}
 }

@@ -189,7 +189,7 @@ func (p *planner) decide() (*Choice, error) {
 		if err != nil {
 			return nil, err
 		}
-		w, err := p.work(whole)
+		w, err := p.work(whole, c.Accumulate)
 		if err != nil {
 			return nil, err
 		}
@@ -241,12 +241,12 @@ func (p *planner) rank(c Candidate) int {
 
 // work is what a plan does in a step: its launches over the wire, and the same without one.
 type work struct {
-	bytes           int64
+	memory          memory
 	wired, wireless []kernels.Timed
 }
 
-func (p *planner) work(planned *Planned) (w work, err error) {
-	w.bytes = planned.Peak()
+func (p *planner) work(planned *Planned, accumulate int) (w work, err error) {
+	w.memory = planned.memory(accumulate)
 	if w.wired, err = kernels.Timeline(planned.Plan, p.top.Wire()); err != nil {
 		return w, err
 	}
@@ -278,7 +278,7 @@ func (w work) fetched(accumulate int) (link, network int64) {
 
 // figures are what a step takes.
 func (p *planner) figures(w work, accumulate int) Figures {
-	f := Figures{Bytes: w.bytes}
+	f := Figures{Bytes: w.memory.bytes}
 	f.Link, f.Network = w.fetched(accumulate)
 	p.times(&f, w.spans(), accumulate)
 	return f

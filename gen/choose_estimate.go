@@ -8,16 +8,16 @@ import (
 )
 
 // A sample is a model cut off behind a few layers. As long as all layers are alike, what a plan takes grows by the same with each of
-// them: two samples tell what all layers take in a twentieth of the time of a plan, to within the gaps in an arena.
+// them: two samples tell what all layers take in a tenth of the time of a plan, to within the gaps in an arena.
 type sample struct {
 	model  *models.Model
 	layers int
 }
 
-// How many layers samples have. A model with not many more is planned whole.
+// How many layers samples have: there is a layer between those at the ends. A model with not many more is planned whole.
 const (
-	fewLayers  = 2
-	moreLayers = 4
+	fewLayers  = 4
+	moreLayers = 6
 )
 
 // samples returns the model's samples, or nil where it has layers of several kinds or few of them.
@@ -25,7 +25,7 @@ func (p *planner) samples() (short, long *sample) {
 	if p.short == nil {
 		m := p.req.Model
 		p.short, p.long = &sample{}, &sample{}
-		if f := m.Facts; f.Layers > 2*moreLayers && (f.MoELayers == f.Layers || f.MoELayers == 0) {
+		if f := m.Facts; f.Layers > moreLayers+atEnds && (f.MoELayers == f.Layers || f.MoELayers == 0) {
 			p.short, p.long = &sample{p.first(fewLayers), fewLayers}, &sample{p.first(moreLayers), moreLayers}
 		}
 	}
@@ -45,7 +45,7 @@ func (p *planner) estimate(c *Candidate) {
 	req := p.with(*c)
 	short, long := p.samples()
 	if short.model == nil {
-		w, err := p.planned(req)
+		w, err := p.planned(req, c.Accumulate)
 		if err != nil {
 			c.Verdict = err.Error()
 			return
@@ -55,13 +55,13 @@ func (p *planner) estimate(c *Candidate) {
 	}
 	layers := req.Model.Facts.Layers
 	req.Model = short.model
-	few, err := p.planned(req)
+	few, err := p.planned(req, c.Accumulate)
 	if err != nil {
 		c.Verdict = err.Error()
 		return
 	}
 	req.Model = long.model
-	more, err := p.planned(req)
+	more, err := p.planned(req, c.Accumulate)
 	if err != nil {
 		c.Verdict = err.Error()
 		return
@@ -70,13 +70,13 @@ func (p *planner) estimate(c *Candidate) {
 	c.Figures = p.onward(few, more, line{float64(further) / float64(long.layers-short.layers), further}, c.Accumulate)
 }
 
-// planned plans a request and returns what a step of it does.
-func (p *planner) planned(req Request) (work, error) {
+// planned plans a request and returns what a step of so many micro-batches of it does.
+func (p *planner) planned(req Request, accumulate int) (work, error) {
 	planned, err := Plan(req, nil)
 	if err != nil {
 		return work{}, err
 	}
-	return p.work(planned)
+	return p.work(planned, accumulate)
 }
 
 // A line goes through what two samples take, so many of their distances beyond the second, which are so many layers.
@@ -93,13 +93,14 @@ func (l line) span(few, more kernels.Span) kernels.Span {
 	return kernels.Span{End: l.at(few.End, more.End), Work: l.at(few.Work, more.Work)}
 }
 
-// onward is what all layers take in a step. Each layer adds as much to the launches of a micro-batch. In an update some launches take
-// longer the more layers there are, and others come again for each, which changes what hides behind what.
+// onward is what all layers take in a step. Each layer adds as much memory, but for gaps, of which there are few in any plan. Each
+// adds as much to the launches of a micro-batch. In an update some launches take longer the more layers there are, and others come
+// again for each, which changes what hides behind what.
 func (p *planner) onward(few, more work, l line, accumulate int) Figures {
 	a, b := few.spans(), more.spans()
 	s := spans{grad: l.span(a.grad, b.grad), gradAlone: l.span(a.gradAlone, b.gradAlone),
 		update: l.update(few.wired, more.wired), updateAlone: l.update(few.wireless, more.wireless)}
-	f := Figures{Bytes: l.bytes(few.bytes, more.bytes)}
+	f := Figures{Bytes: l.memory(few.memory, more.memory)}
 	fewLink, fewNetwork := few.fetched(accumulate)
 	moreLink, moreNetwork := more.fetched(accumulate)
 	f.Link, f.Network = l.bytes(fewLink, moreLink), l.bytes(fewNetwork, moreNetwork)

@@ -88,10 +88,18 @@ func (p *planner) kinds() (kinds [][]change) {
 // changed returns what a rank takes after a change where it takes the least: with experts on as many ranks as can be, and whole
 // layers computed again unless something else was asked for; and whether that fits.
 func (p *planner) changed(c change) (int64, bool) {
+	return p.leastWith(func(q *planner) { c.apply(&q.req, &q.top) })
+}
+
+// leastWith is least of a step of as many rows that is planned otherwise.
+func (p *planner) leastWith(change func(*planner)) (int64, bool) {
 	q := &planner{req: p.req, top: p.top}
-	c.apply(&q.req, &q.top)
+	change(q)
 	if q.req.MicroBatch == 0 {
 		q.req.MicroBatch = 1
+	}
+	if p.rows != p.req.MicroBatch { // rows were asked for
+		q.rows = max(1, p.rows*p.req.GPUs/q.req.GPUs)
 	}
 	return q.least()
 }
@@ -119,12 +127,7 @@ func (p *planner) layers() (int, int64) {
 	low, high := 1, p.req.Model.Facts.Layers-1
 	for low <= high {
 		n := (low + high) / 2
-		q := &planner{req: p.req, top: p.top}
-		q.req.Model = p.first(n)
-		if q.req.MicroBatch == 0 {
-			q.req.MicroBatch = 1
-		}
-		if b, ok := q.least(); ok {
+		if b, ok := p.leastWith(func(q *planner) { q.req.Model = p.first(n) }); ok {
 			best, bytes, low = n, b, n+1
 		} else {
 			high = n - 1

@@ -14,32 +14,34 @@ import (
 // Manifest says what a binary was built for. Its JSON is that of the runtime's Manifest, whose fields say what
 // each means.
 type Manifest struct {
-	Model            string  `json:"model"`
-	Architecture     string  `json:"architecture"`
-	Config           string  `json:"config"`
-	Version          string  `json:"moegen_version"`
-	GoVersion        string  `json:"go_version"`
-	PTXAS            string  `json:"ptxas,omitempty"`
-	Binding          string  `json:"driver_binding,omitempty"`
-	Target           string  `json:"target"`
-	DType            string  `json:"dtype"`
-	Optimizer        string  `json:"optimizer"`
-	Seq              int     `json:"seq"`
-	MicroBatch       int     `json:"micro_batch"`
-	Ranks            int     `json:"gpus"`
-	EP               int     `json:"ep"`
-	Vocab            int     `json:"vocab_size"`
-	Hidden           int     `json:"hidden_size"`
-	Layers           int     `json:"layers"`
-	Experts          int     `json:"experts"`
-	TopK             int     `json:"top_k"`
-	AuxCoef          float64 `json:"router_aux_loss_coef"`
-	Parameters       int64   `json:"parameters"`
-	ActiveParameters int64   `json:"active_parameters"`
-	FLOPsPerToken    int64   `json:"flops_per_token"`
-	ArenaBytes       int64   `json:"arena_bytes"`
-	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"`
-	PlanHash         string  `json:"plan_hash"`
+	Model                   string  `json:"model"`
+	Architecture            string  `json:"architecture"`
+	Config                  string  `json:"config"`
+	Version                 string  `json:"moegen_version"`
+	GoVersion               string  `json:"go_version"`
+	PTXAS                   string  `json:"ptxas,omitempty"`
+	Binding                 string  `json:"driver_binding,omitempty"`
+	Target                  string  `json:"target"`
+	DType                   string  `json:"dtype"`
+	Optimizer               string  `json:"optimizer"`
+	Seq                     int     `json:"seq"`
+	MicroBatch              int     `json:"micro_batch"`
+	Ranks                   int     `json:"gpus"`
+	EP                      int     `json:"ep"`
+	Vocab                   int     `json:"vocab_size"`
+	Hidden                  int     `json:"hidden_size"`
+	Layers                  int     `json:"layers"`
+	Experts                 int     `json:"experts"`
+	TopK                    int     `json:"top_k"`
+	AuxCoef                 float64 `json:"router_aux_loss_coef"`
+	Parameters              int64   `json:"parameters"`
+	ActiveParameters        int64   `json:"active_parameters"`
+	FLOPsPerToken           int64   `json:"flops_per_token"`
+	ArenaBytes              int64   `json:"arena_bytes"`
+	GradientBytes           int64   `json:"gradient_bytes"`
+	PeakBytesPerGPU         int64   `json:"peak_bytes_per_gpu"`
+	AccumulatingBytesPerGPU int64   `json:"accumulating_peak_bytes_per_gpu"`
+	PlanHash                string  `json:"plan_hash"`
 }
 
 // Manifest returns what the binary of a plan says of itself. version and goVersion are those of moegen and of the
@@ -52,7 +54,7 @@ func (p *Planned) Manifest(version, goVersion string) Manifest {
 		Target: r.Target, DType: r.DType, Optimizer: r.Optimizer, Seq: r.Seq, MicroBatch: r.MicroBatch, Ranks: p.Plan.Ranks, EP: p.Plan.EP,
 		Vocab: f.Vocab, Hidden: f.Hidden, Layers: f.Layers, Experts: f.Experts, TopK: f.TopK, AuxCoef: f.AuxCoef,
 		Parameters: f.Parameters, ActiveParameters: f.ActiveParameters, FLOPsPerToken: f.FLOPsPerToken(r.Seq),
-		ArenaBytes: p.Plan.Bytes, PeakBytesPerGPU: p.Peak(), PlanHash: p.Hash,
+		ArenaBytes: p.Plan.Bytes, GradientBytes: p.Plan.Gradients, PeakBytesPerGPU: p.Peak(1), AccumulatingBytesPerGPU: p.Peak(2), PlanHash: p.Hash,
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 // a GPU ask for.
 const align = 256
 
-// arena gives every value a place. What comes from outside lives for good, at the bottom of the arena;
-// activations of a program share the space above by lifetime, and the programs share it with each other. A
+// arena gives every value a place. What comes from outside lives for good, at the bottom of the arena, but for gradients:
+// these are its last bytes, and live as ir.Plan says. Activations of a program share the space above the bottom by lifetime, with
+// the gradients too, and the programs share it with each other. A
 // result takes the place of an operand where its kernel may work in place and nobody reads the operand
 // later. A result written at the end of its program is computed right where it belongs. Where launches run on several streams, those
 // wait for each other that pass values on; memory changes hands only between launches that are in order anyway.
@@ -27,6 +28,7 @@ func arena(s *step) error {
 	for _, g := range graphs {
 		a.program(s, g)
 	}
+	a.settle()
 	slices.SortFunc(a.plan.Buffers, func(x, y *ir.Buffer) int {
 		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Program, y.Program),
 			cmp.Compare(x.First, y.First), cmp.Compare(x.Name, y.Name))
@@ -39,34 +41,13 @@ type arenaBuilder struct {
 	plan    *ir.Plan
 	outside map[string]*ir.Buffer
 	base    int64 // end of what lives for good
-}
-
-// place is a piece of the arena above base, used by one value or, in place, by several in turn.
-type place struct {
-	name        string
-	bytes       int64
-	first, last int             // launches
-	ends        [ir.Streams]int // the last launch of each stream that touches it; -1: none
-	offset      int64
-}
-
-// touch notes that a launch uses a place.
-func (p *place) touch(s ir.Stream, launch int) { p.ends[s] = launch }
-
-// over reports whether all that use a place so far have ended when a launch begins.
-func (p *place) over(order *ir.Order, launch int) bool {
-	for _, end := range p.ends {
-		if end >= 0 && !order.Before(end, launch) {
-			return false
-		}
-	}
-	return true
+	height  int64 // of what lies above
 }
 
 func roundUp(n int64) int64 { return (n + align - 1) / align * align }
 
-// placeOutside lays out what lives for good, role by role, members of a group inside it; results that only eval and head touch
-// come last and are given back to the activations of the other programs.
+// placeOutside lays out what lives for good, role by role, members of a group inside it. Gradients, and results that only eval and
+// head touch, are the last bytes of the arena, where activations of other programs, or of other times, may lie as well.
 func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 	var all []*ir.Buffer
 	shared := map[*ir.Buffer]bool{} // touched by a program other than eval and head
@@ -99,11 +80,28 @@ func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 			inside[b] = true
 		}
 	}
-	end := int64(0)
+	var lasting, gradients, results []*ir.Buffer
 	for _, b := range all {
-		if inside[b] {
-			continue
+		switch {
+		case inside[b]:
+		case passing(b):
+			results = append(results, b)
+		case b.Role == ir.Gradient:
+			gradients = append(gradients, b)
+		default:
+			lasting = append(lasting, b)
 		}
+	}
+	a.base = layOut(lasting, members)
+	a.plan.Gradients = layOut(gradients, members)
+	a.plan.Buffers = append(a.plan.Buffers, all...)
+	a.height = a.plan.Gradients
+	a.placeResults(results)
+}
+
+// layOut places buffers one behind the other from 0 on, members of a group inside it, and returns where they end.
+func layOut(list []*ir.Buffer, members map[*ir.Buffer][]*ir.Buffer) (end int64) {
+	for _, b := range list {
 		b.Offset = end
 		at := end
 		for _, m := range members[b] {
@@ -111,12 +109,8 @@ func (a *arenaBuilder) placeOutside(graphs []*ir.Graph) {
 			at += roundUp(m.Bytes())
 		}
 		end += roundUp(b.Bytes())
-		if !passing(b) {
-			a.base = end
-		}
 	}
-	a.plan.Buffers = append(a.plan.Buffers, all...)
-	a.plan.Bytes = end
+	return end
 }
 
 // membersOf returns the members of groups, values of values and gradients of gradients, in order.
@@ -228,7 +222,7 @@ func (a *arenaBuilder) program(s *step, g *ir.Graph) {
 		}
 		p.Launches = append(p.Launches, l)
 	}
-	a.assign(all, a.floor(g), order)
+	a.assign(all, a.taken(g, p), order)
 	for _, x := range pairs {
 		x.buffer.Offset = x.place.offset + x.at
 		a.plan.Buffers = append(a.plan.Buffers, x.buffer)
@@ -283,17 +277,6 @@ func dependencies(g *ir.Graph, target map[*ir.Value]*ir.Value, after map[*ir.Nod
 		}
 	}
 	return out
-}
-
-// floor returns where the activations of a program may start: above everything from outside that it touches
-// and everything that lives for good.
-func (a *arenaBuilder) floor(g *ir.Graph) int64 {
-	floor := a.base
-	for _, v := range g.Outside {
-		b := a.outside[v.Name]
-		floor = max(floor, b.Offset+roundUp(b.Bytes()))
-	}
-	return floor
 }
 
 // writeTargets maps every value that is written at the end to where it is computed, and makes sure that
@@ -369,31 +352,4 @@ func inPlace(n *ir.Node, j, i int, lastUse map[*ir.Value]int, places map[*ir.Val
 		}
 	}
 	return nil
-}
-
-// assign gives every place an offset at or above floor: largest first, each as low as what is alive beside it
-// allows. The sort is total, so the result does not depend on anything else.
-func (a *arenaBuilder) assign(all []*place, floor int64, launches *ir.Order) {
-	order := slices.Clone(all)
-	slices.SortFunc(order, func(x, y *place) int {
-		return cmp.Or(cmp.Compare(y.bytes, x.bytes), cmp.Compare(x.first, y.first), cmp.Compare(x.name, y.name))
-	})
-	var placed []*place // by offset
-	for _, p := range order {
-		p.offset = floor
-		for _, q := range placed {
-			if q.over(launches, p.first) || p.over(launches, q.first) || q.offset+q.bytes <= p.offset {
-				continue
-			}
-			if q.offset >= p.offset+p.bytes {
-				break
-			}
-			p.offset = q.offset + q.bytes
-		}
-		at, _ := slices.BinarySearchFunc(placed, p.offset, func(q *place, offset int64) int {
-			return cmp.Compare(q.offset, offset)
-		})
-		placed = slices.Insert(placed, at, p)
-		a.plan.Bytes = max(a.plan.Bytes, p.offset+p.bytes)
-	}
 }

@@ -336,18 +336,6 @@ func fuseResidual(g *ir.Graph) *ir.Graph {
 	})
 }
 
-// gradOperands gives, by operation, which operands take the accumulated gradient and the record for which
-// result.
-var gradOperands = map[string][]struct{ result, grad, record int }{
-	"linear_wgrad":         {{0, 2, 3}},
-	"bias_grad":            {{0, 1, 2}},
-	"embedding_grad":       {{0, 2, 3}},
-	"rms_norm_grad":        {{1, 5, 6}},
-	"qk_norm_rope_grad":    {{1, 7, 9}, {2, 8, 9}},
-	"grouped_linear_wgrad": {{0, 5, 6}},
-	"linear_cross_entropy": {{2, 4, 3}},
-}
-
 // fuseAccumulate: a gradient is added to the accumulated one by the kernel that computes it.
 func fuseAccumulate(g *ir.Graph) *ir.Graph {
 	uses := readersOf(g)
@@ -357,10 +345,10 @@ func fuseAccumulate(g *ir.Graph) *ir.Graph {
 		}
 		in := r.GetAll(n.In)
 		sums := map[int]*ir.Node{}
-		for _, o := range gradOperands[n.Op.Name] {
-			if sum := uses.only(n.Out[o.result], "accumulate"); sum != nil && n.In[o.grad] == nil {
-				in[o.grad], in[o.record] = r.Get(sum.In[1]), r.Get(sum.In[2])
-				sums[o.result] = sum
+		for _, o := range n.Op.Sums {
+			if sum := uses.only(n.Out[o.Result], "accumulate"); sum != nil && n.In[o.Grad] == nil {
+				in[o.Grad], in[o.Record] = r.Get(sum.In[1]), r.Get(sum.In[2])
+				sums[o.Result] = sum
 			}
 		}
 		out := r.Emit(n, n.Op, n.Attrs, in...)

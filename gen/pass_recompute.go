@@ -12,7 +12,7 @@ type Recompute string
 
 const (
 	// RecomputeAuto is RecomputeNone, and RecomputeUp for as many of the first layers, whose activations live
-	// longest, as it takes for what is kept to stay small beside what lives for good.
+	// longest, as it takes for what is kept to find room where gradients lie later.
 	RecomputeAuto Recompute = "auto"
 	// RecomputeNone keeps the results of matrix products and attention; what is bound by memory bandwidth
 	// (norms, rope, activations, gathers) is computed again all the same. Tokens that ranks sent each other come from a pool.
@@ -29,12 +29,8 @@ const (
 // Recomputes lists the choices.
 var Recomputes = []Recompute{RecomputeAuto, RecomputeNone, RecomputeUp, RecomputeDispatch, RecomputeBlock}
 
-// What RecomputeAuto lets be kept: a share of the bytes of weights, gradients and moments, and always so much
-// that small models are not slowed down for memory that nobody misses.
-const (
-	keptShare = 0.12
-	keptFree  = 64 << 20 // bytes
-)
+// keptFree is what RecomputeAuto always lets be kept, in bytes, so that small models are not slowed down for memory that nobody misses.
+const keptFree = 64 << 20
 
 // recompute copies forward nodes into backward, in front of the first node there that reads their results, so
 // that those results need not be kept in between. Routing is never computed again: a router asked twice could
@@ -85,10 +81,10 @@ func again(g *ir.Graph, mode Recompute) map[*ir.Node]bool {
 
 // addUps adds up-projections to what is computed again, first layers first, until what is kept fits.
 func addUps(g *ir.Graph, uses map[*ir.Value][]*ir.Node, set map[*ir.Node]bool) {
-	lasting, kept := int64(0), int64(0)
+	gradients, kept := int64(0), int64(0)
 	for _, v := range g.Outside {
 		if v.Role == ir.Weight {
-			lasting += 4 * v.Type.Bytes() // value, gradient, two moments
+			gradients += v.Type.Bytes()
 		}
 	}
 	for _, n := range g.Nodes {
@@ -101,7 +97,7 @@ func addUps(g *ir.Graph, uses map[*ir.Value][]*ir.Node, set map[*ir.Node]bool) {
 			}
 		}
 	}
-	budget := max(keptFree, int64(keptShare*float64(lasting)))
+	budget := max(keptFree, gradients)
 	for _, n := range g.Nodes {
 		if kept > budget && !inBackward(n) && feeds(uses, n, "swiglu") {
 			set[n] = true

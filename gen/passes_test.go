@@ -393,14 +393,15 @@ func TestPlanIsDeterministic(t *testing.T) {
 }
 
 // What auto computes again are the up-projections of the first layers, no more than it takes, and none where
-// activations are small.
+// activations find room where gradients lie later.
 func TestRecomputeAuto(t *testing.T) {
 	for _, c := range []struct {
 		model  string
+		rows   int
 		layers []int // whose backward has an up-projection
-	}{{"tiny-qwen3-moe", nil}, {"small-qwen3-moe", []int{0, 1, 2, 3, 4}}} {
+	}{{"tiny-qwen3-moe", 1, nil}, {"small-qwen3-moe", 1, nil}, {"small-qwen3-moe", 2, []int{0, 1, 2, 3, 4}}} {
 		m, _ := models.Lookup(c.model)
-		p, err := Plan(Request{Model: m, Target: "cpu", DType: "f32", Seq: 2048, MicroBatch: 1, GPUs: 1, Recompute: RecomputeAuto}, nil)
+		p, err := Plan(Request{Model: m, Target: "cpu", DType: "f32", Seq: 2048, MicroBatch: c.rows, GPUs: 1, Recompute: RecomputeAuto}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -413,7 +414,7 @@ func TestRecomputeAuto(t *testing.T) {
 		}
 		slices.Sort(layers)
 		if !slices.Equal(layers, c.layers) {
-			t.Errorf("%s computes the up-projections of layers %v again, want %v", c.model, layers, c.layers)
+			t.Errorf("%s, %d rows, computes the up-projections of layers %v again, want %v", c.model, c.rows, layers, c.layers)
 		}
 	}
 }

@@ -6,13 +6,20 @@ import (
 	"moegen/ir"
 )
 
-// Peak is how many bytes a rank takes: its arena, and what it knows of the others.
-func (p *Planned) Peak() int64 { return p.Plan.Bytes + p.worldBytes() }
+// Peak is how many bytes a rank takes in steps of so many micro-batches: its arena, with gradients beside activations where there are
+// several, and what it knows of the others.
+func (p *Planned) Peak(accumulate int) int64 {
+	bytes := p.Plan.Bytes + p.worldBytes()
+	if accumulate > 1 {
+		bytes += p.Plan.Gradients
+	}
+	return bytes
+}
 
 // PeakWith is how many bytes a rank would take with another optimizer of the target: what lies in the arena stays as it is but for
 // what the optimizer keeps.
-func (p *Planned) PeakWith(optimizer string) int64 {
-	bytes := p.Peak()
+func (p *Planned) PeakWith(optimizer string, accumulate int) int64 {
+	bytes := p.Peak(accumulate)
 	for _, b := range p.Plan.Buffers {
 		if b.Role != ir.State {
 			continue

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -40,7 +41,13 @@ type Op struct {
 	// Inside, where it is set, returns for each operand the element of result 0 from which on it lies in there: in a plan
 	// operands are parts of the result.
 	Inside func(n *Node) []int
+	// Sums lists results to which a gradient is added that has been accumulated so far.
+	Sums []Sum
 }
+
+// Sum is a result with two operands: the accumulated gradient, and the step record, which says whether it counts. Where it does
+// not, the gradient's memory may hold anything.
+type Sum struct{ Result, Grad, Record int }
 
 // Cost counts work in integers, so that no rounding can move a plan: products exactly, elementwise operations
 // by the number of operations on an element, transcendental functions not at all.
@@ -52,6 +59,11 @@ type Cost struct {
 
 // Collective reports whether all ranks must run the operation together.
 func (o *Op) Collective() bool { return o.EvalRanks != nil }
+
+// adds reports whether operand i is read only where the step record says so.
+func (o *Op) adds(i int) bool {
+	return slices.ContainsFunc(o.Sums, func(s Sum) bool { return s.Grad == i })
+}
 
 // LookupOp returns the operation with that name.
 func LookupOp(name string) (*Op, bool) {

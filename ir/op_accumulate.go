@@ -18,4 +18,5 @@ var accumulate = &Op{
 	},
 	Cost:    streamedFLOPs(1),
 	InPlace: [][2]int{{0, 1}, {0, 0}},
+	Sums:    []Sum{{0, 1, 2}},
 }

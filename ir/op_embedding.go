@@ -76,6 +76,7 @@ var embeddingGrad = &Op{
 		return c
 	},
 	InPlace: [][2]int{{0, 2}},
+	Sums:    []Sum{{0, 2, 3}},
 }
 
 // Embedding appends y = table[tokens]; the row padding of the table gets no gradient (−1: all do).

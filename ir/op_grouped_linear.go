@@ -141,6 +141,7 @@ var groupedLinearWGrad = &Op{
 		return c
 	},
 	InPlace: [][2]int{{0, 5}},
+	Sums:    []Sum{{0, 5, 6}},
 }
 
 // GroupedLinear appends one linear layer an expert over routed rows.

@@ -123,6 +123,7 @@ var linearWGrad = &Op{
 		return c
 	},
 	InPlace: [][2]int{{0, 2}},
+	Sums:    []Sum{{0, 2, 3}},
 }
 
 // biasGrad is the gradient of linear's bias: db_N = Σ_t dy_TN, accumulated like linearWGrad.
@@ -146,6 +147,7 @@ var biasGrad = &Op{
 	},
 	Cost:    streamed,
 	InPlace: [][2]int{{0, 1}},
+	Sums:    []Sum{{0, 1, 2}},
 }
 
 // Linear appends y = x · wᵀ (+ bias; nil: none).

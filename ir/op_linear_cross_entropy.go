@@ -32,6 +32,7 @@ var linearCrossEntropy = &Op{
 	},
 	Cost:    func(n *Node) Cost { return headCost(n, 3) },
 	InPlace: [][2]int{{1, 0}, {2, 4}},
+	Sums:    []Sum{{2, 4, 3}},
 }
 
 // linearCrossEntropyEval is the loss of linear_cross_entropy alone.

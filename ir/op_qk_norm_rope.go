@@ -57,4 +57,5 @@ var qkNormRopeGrad = &Op{
 	},
 	Cost:    streamedFLOPs(13),
 	InPlace: [][2]int{{0, 0}, {1, 7}, {2, 8}},
+	Sums:    []Sum{{1, 7, 9}, {2, 8, 9}},
 }

@@ -37,6 +37,7 @@ var reduceScatter = &Op{
 		return Cost{FLOPs: others + share, Bytes: (read + 2*share) * size, Sent: others * size}
 	},
 	InPlace: [][2]int{{0, 1}},
+	Sums:    []Sum{{0, 1, 2}},
 }
 
 // sharedByOthers returns how many elements of operand 0 are not the rank's own, where parts are equal.

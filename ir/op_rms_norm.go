@@ -73,6 +73,7 @@ var rmsNormGrad = &Op{
 	},
 	Cost:    streamedFLOPs(10),
 	InPlace: [][2]int{{0, 4}, {0, 0}, {1, 5}},
+	Sums:    []Sum{{1, 5, 6}},
 }
 
 // RMSNorm appends y = w · x / rms(x).

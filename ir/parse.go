@@ -87,6 +87,8 @@ func ParsePlan(src string) (*Plan, error) {
 			plan.EP = p.int()
 			p.expect("bytes")
 			plan.Bytes = int64(p.int())
+			p.expect("gradients")
+			plan.Gradients = int64(p.int())
 		case keyword == "map" || keyword == "piece":
 			p.mapLine(keyword)
 		case keyword == "buffer":
@@ -109,7 +111,7 @@ func ParsePlan(src string) (*Plan, error) {
 		}
 	})
 	if p.err == nil && plan.Ranks == 0 {
-		p.fail("no line says plan MODEL target TARGET ranks N ep N bytes N")
+		p.fail("no line says plan MODEL target TARGET ranks N ep N bytes N gradients N")
 	}
 	if p.err != nil {
 		return nil, p.err

@@ -2,14 +2,19 @@ package ir
 
 // Plan is what the generator makes of a model for one topology: for every program of the binary the launches
 // in order, and one arena, the same on every rank, in which each buffer has a fixed place.
+//
+// Gradients, and nothing else, have offsets from Bytes on. Where a step has several micro-batches, they live from one to the next: the
+// arena is longer by as much. Where it has one, they live from their first write in it to the end of the update: they are the last
+// bytes of the arena, which activations use as well, and what is said to be at offset Bytes + i is at Bytes − Gradients + i.
 type Plan struct {
-	Model    string
-	Target   string
-	Ranks    int
-	EP       int
-	Programs []*Program
-	Buffers  []*Buffer // sorted by offset, then name
-	Bytes    int64     // size of the arena of a rank
+	Model     string
+	Target    string
+	Ranks     int
+	EP        int
+	Programs  []*Program
+	Buffers   []*Buffer // sorted by offset, then name
+	Bytes     int64     // size of the arena of a rank whose steps have one micro-batch
+	Gradients int64     // bytes of gradients, at most Bytes: what the arena is longer by where steps have several
 }
 
 // Program is one entry point: setup, micro_batch, update, eval, head.
@@ -46,8 +51,8 @@ type Launch struct {
 	After     []int // launches of other streams that must have ended, by index; what follows from these goes without saying
 }
 
-// Buffer is a place in the arena. Persistent buffers (every role but Activation) live always; an activation
-// lives from launch First to launch Last of its program.
+// Buffer is a place in the arena. Persistent buffers (every role but Activation) live always, gradients as the plan says; an
+// activation lives from launch First to launch Last of its program.
 type Buffer struct {
 	Name        string
 	Type        Type

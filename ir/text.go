@@ -49,7 +49,7 @@ func Print(g *Graph) string {
 
 // PrintPlan returns the text form of a plan; ParsePlan reads it back exactly.
 //
-//	plan "qwen3-moe-tiny" target "cpu" ranks 2 ep 2 bytes 65536
+//	plan "qwen3-moe-tiny" target "cpu" ranks 2 ep 2 bytes 65536 gradients 4096
 //	buffer tokens i32[8] input at 0
 //	buffer y f32[8 16] activation micro_batch 3..7 at 4096
 //	program micro_batch
@@ -60,7 +60,7 @@ func Print(g *Graph) string {
 // streams that it waits for, by their numbers in the program from 0: cost 0 8 4 on communication after 7.
 func PrintPlan(p *Plan) string {
 	var t text
-	t.line("plan %q target %q ranks %d ep %d bytes %d", p.Model, p.Target, p.Ranks, p.EP, p.Bytes)
+	t.line("plan %q target %q ranks %d ep %d bytes %d gradients %d", p.Model, p.Target, p.Ranks, p.EP, p.Bytes, p.Gradients)
 	var params []*Param
 	for _, b := range p.Buffers {
 		params = append(params, b.Param)

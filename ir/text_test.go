@@ -160,11 +160,11 @@ func TestParseErrors(t *testing.T) {
 }
 
 // textPlan has every kind of line.
-const textPlan = `plan "my \"model\"" target "cpu" ranks 2 ep 2 bytes 4096
+const textPlan = `plan "my \"model\"" target "cpu" ranks 2 ep 2 bytes 4096 gradients 128
 map w [8 4] init ones 0.0
   piece "w" [8 4] at 0
 buffer w f32[8 4] param of w at 0
-buffer grad.w f32[8 4] grad of w at 128
+buffer grad.w f32[8 4] grad of w at 4096
 buffer x f32[5 4] input at 256
 buffer y f32[5 8] activation micro_batch 0..1 at 512
 buffer ws f32[64] activation micro_batch 0..0 at 1024
@@ -203,9 +203,9 @@ func TestPlanRoundTrip(t *testing.T) {
 }
 
 func TestParsePlanErrors(t *testing.T) {
-	const head = "plan \"m\" target \"cpu\" ranks 1 ep 1 bytes 8\n"
+	const head = "plan \"m\" target \"cpu\" ranks 1 ep 1 bytes 8 gradients 0\n"
 	for _, c := range []struct{ src, want string }{
-		{"", "line 1: no line says plan MODEL target TARGET ranks N ep N bytes N"},
+		{"", "line 1: no line says plan MODEL target TARGET ranks N ep N bytes N gradients N"},
 		{"plan m", "line 1: m is not a quoted string"},
 		{head + "input a f32[1]", `line 2: "input" begins no line of a plan`},
 		{head + "y = add(a, a) kernel add cost 0 0 0", "line 2: a launch before the first program"},

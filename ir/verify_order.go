@@ -13,11 +13,11 @@ import (
 // Ranks run the same program, and meet in collectives. While a rank's launch of one lasts, peers read and write what the
 // launch itself names, so that this check of one rank is one of all. That all collectives are on one stream makes their order the
 // same on all ranks: none waits for a rank that waits for it in another.
-func verifyOrder(prog *Program) (errs []error) {
+func verifyOrder(p *Plan, prog *Program) (errs []error) {
 	fail := func(l *Launch, i int, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: launch %d (%s) %s", prog.Name, i, l.Op.Name, fmt.Sprintf(format, args...)))
 	}
-	order, memory := NewOrder(), &touched{}
+	order, memory := NewOrder(), &touched{plan: p}
 	var crossing *Launch
 	for i, l := range prog.Launches {
 		for _, a := range l.After {
@@ -56,6 +56,7 @@ func verifyOrder(prog *Program) (errs []error) {
 // need not be known: whoever comes after the write comes after that, too. Of the readers since then the last of each
 // stream stands for those in front of it.
 type touched struct {
+	plan    *Plan
 	order   *Order
 	now     int // launch
 	pieces  []touchedPiece
@@ -77,10 +78,11 @@ type clash struct {
 func (t *touched) read(b *Buffer) {
 	first, end := t.cut(b)
 	var pieces []touchedPiece
-	at := b.Offset
-	untouched := func(to int64) {
-		if at < to {
-			pieces = append(pieces, touchedPiece{at, to, -1, NewOrder().last})
+	at := t.plan.Folded(b)
+	to := at + b.Bytes()
+	untouched := func(next int64) {
+		if at < next {
+			pieces = append(pieces, touchedPiece{at, next, -1, NewOrder().last})
 		}
 	}
 	for _, p := range t.pieces[first:end] {
@@ -89,7 +91,7 @@ func (t *touched) read(b *Buffer) {
 		pieces = append(pieces, p)
 		at = p.to
 	}
-	untouched(b.Offset + b.Bytes())
+	untouched(to)
 	for i := range pieces {
 		pieces[i].readers[t.order.streams[t.now]] = t.now
 	}
@@ -97,6 +99,7 @@ func (t *touched) read(b *Buffer) {
 }
 
 func (t *touched) write(b *Buffer) {
+	at := t.plan.Folded(b)
 	first, end := t.cut(b)
 	for _, p := range t.pieces[first:end] {
 		t.check(b, p.writer)
@@ -104,7 +107,7 @@ func (t *touched) write(b *Buffer) {
 			t.check(b, r)
 		}
 	}
-	t.pieces = slices.Replace(t.pieces, first, end, touchedPiece{b.Offset, b.Offset + b.Bytes(), t.now, NewOrder().last})
+	t.pieces = slices.Replace(t.pieces, first, end, touchedPiece{at, at + b.Bytes(), t.now, NewOrder().last})
 }
 
 // check notes an earlier launch that need not have ended, once.
@@ -116,7 +119,8 @@ func (t *touched) check(b *Buffer, launch int) {
 
 // cut returns the pieces inside a buffer, after cutting those in two that reach beyond it.
 func (t *touched) cut(b *Buffer) (first, end int) {
-	return t.edge(b.Offset), t.edge(b.Offset + b.Bytes())
+	at := t.plan.Folded(b)
+	return t.edge(at), t.edge(at + b.Bytes())
 }
 
 // edge cuts the piece around an address in two and returns the first piece that begins there or behind it.

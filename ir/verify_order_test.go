@@ -9,7 +9,7 @@ import (
 
 // TestVerifyOrder takes waits away from a plan that is right, one at a time, and breaks what else is checked.
 func TestVerifyOrder(t *testing.T) {
-	const plan = `plan "m" target "cpu" ranks 2 ep 2 bytes 128
+	const plan = `plan "m" target "cpu" ranks 2 ep 2 bytes 128 gradients 0
 buffer x f32[4] input at 0
 buffer a f32[4] activation p 0..1 at 16
 buffer b f32[4] activation p 1..3 at 32
@@ -46,7 +46,7 @@ program p
 			t.Fatal(err)
 		}
 		got := ""
-		for _, err := range verifyOrder(p.Programs[0]) {
+		for _, err := range verifyOrder(p, p.Programs[0]) {
 			got += err.Error() + "\n"
 		}
 		if got = strings.TrimSpace(got); got != c.want {
@@ -83,7 +83,7 @@ func TestVerifyOrderIsExact(t *testing.T) {
 			prog.Launches = append(prog.Launches, l)
 		}
 		want := clashing(prog)
-		if got := verifyOrder(prog); (len(got) > 0) != want {
+		if got := verifyOrder(&Plan{Bytes: 1 << 10}, prog); (len(got) > 0) != want {
 			t.Fatalf("clash is %t, the verifier says %v of\n%s", want, got, PrintPlan(&Plan{Programs: []*Program{prog}}))
 		}
 		if !want {
@@ -176,7 +176,7 @@ func TestWaits(t *testing.T) {
 
 // TestStreamTextErrors: what ends a launch is read with care.
 func TestStreamTextErrors(t *testing.T) {
-	const head = "plan \"m\" target \"cpu\" ranks 1 ep 1 bytes 8\nbuffer a f32[1] input at 0\nprogram p\n"
+	const head = "plan \"m\" target \"cpu\" ranks 1 ep 1 bytes 8 gradients 0\nbuffer a f32[1] input at 0\nprogram p\n"
 	for end, want := range map[string]string{
 		"on nowhere": `line 4: "nowhere" is not a stream`,
 		"after":      `line 4: "" is not an integer`,

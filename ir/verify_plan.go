@@ -9,14 +9,11 @@ import (
 // VerifyPlan checks that no two buffers that are needed at the same time share memory, except a result that
 // takes its operand's place where the operation allows it, operands that are parts of a result, and groups with their members, that these
 // lie where they should and everything inside the arena, and that launches of different streams wait for each other where they must.
+//
+// It is a proof for steps of one micro-batch, whose gradients share memory. For steps of several it holds all the more: gradients
+// then lie elsewhere, among themselves as before.
 func VerifyPlan(p *Plan) error {
-	var errs []error
-	for _, b := range p.Buffers {
-		if b.Offset < 0 || b.Offset+b.Bytes() > p.Bytes {
-			errs = append(errs, fmt.Errorf("%s lies outside the arena", b.Name))
-		}
-	}
-	errs = append(errs, verifyGroups(p)...)
+	errs := append(verifyPlaces(p), verifyGroups(p)...)
 	for _, prog := range p.Programs {
 		live := liveIn(p, prog)
 		for i, a := range live {
@@ -27,9 +24,26 @@ func VerifyPlan(p *Plan) error {
 			}
 		}
 		errs = append(errs, verifyInside(prog)...)
-		errs = append(errs, verifyOrder(prog)...)
+		errs = append(errs, verifyOrder(p, prog)...)
 	}
 	return errors.Join(errs...)
+}
+
+// verifyPlaces checks that everything lies in the arena, gradients behind all else.
+func verifyPlaces(p *Plan) (errs []error) {
+	if p.Gradients > p.Bytes {
+		errs = append(errs, fmt.Errorf("%d bytes of gradients are more than the arena has", p.Gradients))
+	}
+	for _, b := range p.Buffers {
+		from, to, where := int64(0), p.Bytes, "the arena"
+		if b.Role == Gradient {
+			from, to, where = p.Bytes, p.Bytes+p.Gradients, "the gradients' part of it"
+		}
+		if b.Offset < from || b.Offset+b.Bytes() > to {
+			errs = append(errs, fmt.Errorf("%s lies outside %s", b.Name, where))
+		}
+	}
+	return errs
 }
 
 // holds reports whether a buffer is a part of a group's: the value or the gradient of a member.
@@ -94,20 +108,20 @@ func (l *Launch) node() *Node {
 	return n
 }
 
-// span is a buffer with its lifetime inside one program.
+// span is a buffer with where it lies, and its lifetime inside one program.
 type span struct {
 	*Buffer
+	at          int64
 	first, last int
 }
 
 // overlaps reports whether two buffers are alive together and share an address.
 func (a span) overlaps(b span) bool {
-	return a.first <= b.last && b.first <= a.last &&
-		a.Offset < b.Offset+b.Bytes() && b.Offset < a.Offset+a.Bytes()
+	return a.first <= b.last && b.first <= a.last && a.at < b.at+b.Bytes() && b.at < a.at+a.Bytes()
 }
 
 // liveIn returns the buffers that matter to a program: its activations and everything from outside, except
-// results that it does not touch.
+// results that it does not touch and gradients that are not alive.
 func liveIn(p *Plan, prog *Program) []span {
 	touched := map[*Buffer]bool{}
 	for _, l := range prog.Launches {
@@ -121,10 +135,13 @@ func liveIn(p *Plan, prog *Program) []span {
 	for _, b := range p.Buffers {
 		switch {
 		case b.Role == Activation && b.Program == prog.Name:
-			live = append(live, span{b, b.First, b.Last})
-		case b.Role != Activation && (b.Role != Result || touched[b]):
-			live = append(live, span{b, 0, len(prog.Launches)})
+			live = append(live, span{b, b.Offset, b.First, b.Last})
+		case b.Role == Weight || b.Role == Constant || b.Role == Input || b.Role == State || b.Role == Result && touched[b]:
+			live = append(live, span{b, b.Offset, 0, len(prog.Launches)})
 		}
+	}
+	for _, g := range p.Born(prog) {
+		live = append(live, span{g.Buffer, p.Folded(g.Buffer), g.At, len(prog.Launches)})
 	}
 	return live
 }
@@ -138,7 +155,7 @@ func handedOver(prog *Program, a, b span) bool {
 	if l.Op.Inside != nil {
 		return l.Out[0] == b.Buffer && slices.Contains(l.In, a.Buffer)
 	}
-	if a.Offset != b.Offset {
+	if a.at != b.at {
 		return false
 	}
 	for _, pair := range l.Op.InPlace {

@@ -87,7 +87,7 @@ func TestBuilderPanics(t *testing.T) {
 
 // TestVerifyPlan moves buffers of a correct plan.
 func TestVerifyPlan(t *testing.T) {
-	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 64
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 64 gradients 0
 buffer x f32[4] input at 0
 buffer a f32[4] activation p 0..1 at 16
 buffer b f32[4] activation p 1..2 at 16
@@ -119,7 +119,7 @@ program p
 
 // TestVerifyGroups moves members of groups.
 func TestVerifyGroups(t *testing.T) {
-	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 512
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 512 gradients 128
 map a [4] init ones 0.0
   piece "a" [4] at 0
 map all [32] members [a b]
@@ -128,21 +128,22 @@ map b [8] init ones 0.0
 buffer a f32[4] param of a at 0
 buffer all f32[32] param of all at 0
 buffer b f32[8] param of b at 64
-buffer grad.a f32[4] grad of a at 128
-buffer grad.all f32[32] grad of all at 128
-buffer grad.b f32[8] grad of b at 192
 buffer moment.all f32[32] state of all at 256
+buffer grad.a f32[4] grad of a at 512
+buffer grad.all f32[32] grad of all at 512
+buffer grad.b f32[8] grad of b at 576
 program p
   all = adamw(all, grad.all, moment.all, moment.all, all, all) {parts=1, stride=1} kernel adamw cost 0 0 0
 `
 	for _, c := range []struct{ old, new, want string }{
 		{"", "", ""},
 		{"param of b at 64", "param of b at 8", "all does not hold the param of b in its place\np: a and b share memory"},
-		{"param of b at 64", "param of b at 104", "all does not hold the param of b in its place\np: b and grad.a share memory\np: b and grad.all share memory"},
-		{"grad of b at 192", "grad of b at 256", "grad.all does not hold the grad of b in its place\np: grad.b and moment.all share memory"},
+		{"param of b at 64", "param of b at 232", "all does not hold the param of b in its place\np: b and moment.all share memory"},
+		{"grad of b at 576", "grad of b at 496", "grad.b lies outside the gradients' part of it\ngrad.all does not hold the grad of b in its place"},
 		{"members [a b]", "members [b a]", "all does not hold the param of a in its place\ngrad.all does not hold the grad of a in its place"},
-		{"members [a b]", "members [a]", "p: all and b share memory\np: grad.all and grad.b share memory"},
-		{"state of all at 256", "state of all at 128", "p: grad.a and moment.all share memory\np: grad.all and moment.all share memory\np: grad.b and moment.all share memory"},
+		{"members [a b]", "members [a]", "p: all and b share memory"},
+		{"state of all at 256", "state of all at 320", "p: moment.all and grad.all share memory"}, // which lies at 384
+		{"gradients 128", "gradients 120", "grad.all lies outside the gradients' part of it"},
 	} {
 		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
 		if err != nil {
@@ -159,7 +160,7 @@ program p
 
 // TestVerifyShares moves gradients of groups that ranks share, which are one array to who reads them all.
 func TestVerifyShares(t *testing.T) {
-	const plan = `plan "m" target "cpu" ranks 2 ep 1 bytes 2048
+	const plan = `plan "m" target "cpu" ranks 2 ep 1 bytes 2048 gradients 1024
 map a [64] parts 2 members [x]
 map x [4] init ones 0.0
   piece "x" [4] at 0
@@ -171,18 +172,18 @@ buffer a f32[64] param of a at 0
 buffer x f32[4] param of x at 0
 buffer b f32[64] param of b at 256
 buffer y f32[4] param of y at 256
-buffer grad.a f32[128] grad of a at 512
-buffer grad.all f32[256] grad of all at 512
-buffer grad.b f32[128] grad of b at 1024
-buffer sum f64[1] result at 1536
+buffer sum f64[1] result at 512
+buffer grad.a f32[128] grad of a at 2048
+buffer grad.all f32[256] grad of all at 2048
+buffer grad.b f32[128] grad of b at 2560
 program p
   sum = sum_squares(grad.all, _) kernel sum_squares cost 0 0 0
 `
 	for _, c := range []struct{ old, new, want string }{
 		{"", "", ""},
-		{"grad of b at 1024", "grad of b at 1280", "grad.all does not hold the grad of b in its place\np: grad.b and sum share memory"},
+		{"grad of b at 2560", "grad of b at 2816", "grad.b lies outside the gradients' part of it\ngrad.all does not hold the grad of b in its place"},
 		{"members [a b]", "members [b a]", "grad.all does not hold the grad of a in its place"},
-		{"map a [64] parts 2 members", "map a [64] members", "grad.a does not hold the grad of x in its place"},
+		{"map a [64] parts 2 members", "map a [64] members", "grad.a does not hold the grad of x in its place\np: a gap in grad.a and grad.all share memory"},
 	} {
 		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
 		if err != nil {
@@ -196,7 +197,7 @@ program p
 
 // TestVerifyParts moves operands that are parts of a result.
 func TestVerifyParts(t *testing.T) {
-	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 128
+	const plan = `plan "m" target "cpu" ranks 1 ep 1 bytes 128 gradients 0
 buffer x f32[4] input at 0
 buffer a f32[4] activation p 0..2 at 32
 buffer y f32[16] activation p 2..3 at 32
@@ -248,5 +249,88 @@ write r <- b
 	}
 	if got := strings.Join(left, " "); got != "a seen b" {
 		t.Errorf("left are %s", got)
+	}
+}
+
+// TestVerifyGradients moves what shares memory with gradients in steps of one micro-batch: grad.a is born at launch 1, grad.b at 2.
+func TestVerifyGradients(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 2 ep 2 bytes 192 gradients 80
+map a [4] init ones 0.0
+  piece "a" [4] at 0
+map all [20] members [a b]
+map b [8] init ones 0.0
+  piece "b" [8] at 0
+buffer record f32[16] input at 0
+buffer x f32[4] activation p 0..1 at 64
+buffer y f32[4] activation p 0..1 at 144
+buffer z f32[4] activation p 1..2 at 96
+buffer s f32[1] activation q 0..0 at 108
+buffer grad.a f32[4] grad of a at 192
+buffer grad.all f32[20] grad of all at 192
+buffer grad.b f32[8] grad of b at 224
+program p
+  x = add(y, y) kernel add cost 0 0 0
+  z, grad.a = rms_norm_grad(x, x, x, x, y, grad.a, record) kernel rms_norm_grad cost 0 0 0
+  grad.b = accumulate(z, grad.b, record) kernel accumulate cost 0 0 0
+program q
+  s = sum_squares(grad.all, _, _) {parts=1, stride=1} kernel sum_squares cost 0 0 0
+program r
+  tap(record) {name="r", layer=0} kernel tap cost 0 0 0
+`
+	for _, c := range []struct{ old, new, want string }{
+		{"", "", ""},
+		{"0..1 at 64", "0..1 at 160", ""}, // below grad.b, which is born later
+		{"0..1 at 64", "0..1 at 112", "p: x and grad.a share memory"},                          // grad.a is written while x is read
+		{"1..2 at 96", "1..2 at 144", ""},                                                      // in place
+		{"1..2 at 96", "1..2 at 148", "p: y and z share memory\np: z and grad.b share memory"}, // likewise
+		{"1..2 at 96", "1..2 at 112", "p: z and grad.a share memory"},                          // both are written
+		{"1..2 at 96", "1..2 at 132", "p: y and z share memory\np: z and a gap in grad.all share memory\np: z and grad.b share memory"},
+		{"0..1 at 64", "0..1 at 176", "p: x and a gap in grad.all share memory"},            // behind grad.b
+		{"0..0 at 108", "0..0 at 140", "q: s and grad.all share memory"},                    // read from the beginning on
+		{"accumulate(z, grad.b, record)", "add(z, grad.b)", "p: y and grad.b share memory"}, // reads what is there
+	} {
+		p, err := ParsePlan(strings.Replace(plan, c.old, c.new, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := VerifyPlan(p); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %v, want %q", c.new, got, c.want)
+		}
+	}
+}
+
+// TestVerifyOrderOfGradients: a gradient is written on one stream where another may still read what lay there before.
+func TestVerifyOrderOfGradients(t *testing.T) {
+	const plan = `plan "m" target "cpu" ranks 2 ep 2 bytes 128 gradients 16
+map a [4] init ones 0.0
+  piece "a" [4] at 0
+buffer record f32[16] input at 0
+buffer x f32[4] activation p 0..1 at 112
+buffer y f32[4] activation p 1..1 at 96
+buffer grad.a f32[4] grad of a at 128
+program p
+  x = add(record, record) kernel add cost 0 0 0
+  y = all_reduce(x) {ranks=2} kernel all_reduce cost 0 0 0 on communication after 0
+  grad.a = accumulate(record, grad.a, record) kernel accumulate cost 0 0 0 after 1
+`
+	for text, want := range map[string]string{
+		plan:                                     "",
+		strings.Replace(plan, " after 1", "", 1): "p: launch 2 (accumulate) touches grad.a at the same time as launch 1 (all_reduce)",
+	} {
+		p, err := ParsePlan(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := VerifyPlan(p); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
 	}
 }

@@ -23,7 +23,7 @@ var productOps = []deviceOp{
 			}
 			dy, grad := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(3, 3, ir.Fixed(ir.BF16, out))
 			return []deviceCase{
-				{name: "plain", in: []operand{dy, {}, {}}}, {name: "first", in: []operand{dy, grad, stepRecord(false)}},
+				{name: "plain", in: []operand{dy, {}, {}}}, {name: "first", in: []operand{dy, garbage(grad.typ), stepRecord(false)}},
 				{name: "accumulated", in: []operand{dy, grad, stepRecord(true)}},
 			}
 		})},
@@ -43,7 +43,7 @@ var productOps = []deviceOp{
 		dy, x := normals(1, 1, ir.Fixed(ir.BF16, t, out)), normals(2, 1, ir.Fixed(ir.BF16, t, in))
 		grad := normals(3, 3, ir.Fixed(ir.BF16, out, in))
 		return []deviceCase{
-			{name: "plain", in: []operand{dy, x, {}, {}}}, {name: "first", in: []operand{dy, x, grad, stepRecord(false)}},
+			{name: "plain", in: []operand{dy, x, {}, {}}}, {name: "first", in: []operand{dy, x, garbage(grad.typ), stepRecord(false)}},
 			{name: "accumulated", in: []operand{dy, x, grad, stepRecord(true)}},
 		}
 	})},
@@ -79,12 +79,15 @@ var productOps = []deviceOp{
 		grad := normals(3, 3, ir.Fixed(ir.BF16, r.experts(), out, in))
 		return []deviceCase{
 			{"rows", topK(0), []operand{dy, x, r.offsets, {}, {}, {}, {}}},
-			{"gathered x, first", topK(r.topK), []operand{dy, xT, r.offsets, {}, r.pairs, grad, stepRecord(false)}},
+			{"gathered x, first", topK(r.topK), []operand{dy, xT, r.offsets, {}, r.pairs, garbage(grad.typ), stepRecord(false)}},
 			{"gathered x, accumulated", topK(r.topK), []operand{dy, xT, r.offsets, {}, r.pairs, grad, stepRecord(true)}},
 			{"gathered dy, accumulated", topK(r.topK), []operand{dyT, x, r.offsets, r.pairs, {}, grad, stepRecord(true)}},
 		}
 	})},
 }
+
+// garbage is what lies where a gradient will be: a kernel that overwrites it must not look.
+func garbage(t ir.Type) operand { return normalRows(0, 1, t, 0) }
 
 // gatedTolerance is that of what SwiGLU makes of a product: the magnitude is what the product's roundings may move.
 var gatedTolerance = deviceTolerance{bf16Rounding, 1, "one rounding to bf16, and what those of the product move"}

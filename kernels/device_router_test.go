@@ -126,7 +126,7 @@ func lossCases(grad bool) (cases []deviceCase) {
 			continue
 		}
 		cases = append(cases, deviceCase{name: "first", in: append(in[:4:4], operand{})},
-			deviceCase{name: "overwrites", in: append(in[:3:3], stepRecord(false), normals(3, 0.01, w.typ))},
+			deviceCase{name: "overwrites", in: append(in[:3:3], stepRecord(false), garbage(w.typ))},
 			deviceCase{name: "adds", in: append(in[:4:4], normals(3, 0.01, w.typ))})
 	}
 	return cases

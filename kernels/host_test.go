@@ -124,8 +124,10 @@ func TestKernelsComputeTheirOperations(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				runChecked(t, planned.Plan, used)
-				runChecked(t, separate(t, ranks, graphs), used)
+				for _, accumulate := range []bool{false, true} {
+					runChecked(t, planned.Plan, accumulate, used)
+					runChecked(t, separate(t, ranks, graphs), accumulate, used)
+				}
 			})
 		}
 	}
@@ -202,9 +204,13 @@ func separate(t *testing.T, ranks int, graphs []*ir.Graph) *ir.Plan {
 }
 
 // runChecked runs a plan and holds every launch against Eval, and once more in place wherever the operation
-// allows that.
-func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
-	m, err := host.Open(host.Config{Ranks: plan.Ranks, ArenaBytes: plan.Bytes, RecordOffset: record(plan).Offset, Cores: plan.Ranks})
+// allows that. Gradients add to others, in memory of their own, or come where there is garbage.
+func runChecked(t *testing.T, plan *ir.Plan, accumulate bool, used map[string]bool) {
+	config := host.Config{Ranks: plan.Ranks, ArenaBytes: plan.Bytes, FoldedBytes: plan.Gradients, RecordOffset: record(plan).Offset, Cores: plan.Ranks}
+	if accumulate {
+		config.ArenaBytes, config.FoldedBytes = plan.Bytes+plan.Gradients, 0
+	}
+	m, err := host.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,6 +222,14 @@ func runChecked(t *testing.T, plan *ir.Plan, used map[string]bool) {
 				x := values(rng, b)
 				if b.Name == "record" {
 					x[ir.RecordRank] = float64(rank)
+					if !accumulate {
+						x[ir.RecordAccumulate] = 0
+					}
+				}
+				if b.Role == ir.Gradient && !b.IsGroup() && !accumulate {
+					for i := range x {
+						x[i] = math.NaN()
+					}
 				}
 				store(m, rank, b, x)
 			}

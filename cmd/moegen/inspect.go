@@ -42,7 +42,7 @@ only read. Its own info command prints the same manifest.`,
 				{"sizes", fmt.Sprintf("%d layers, hidden %d, vocabulary %d, top-%d of %d experts", m.Layers, m.Hidden, m.Vocab, m.TopK, m.Experts)},
 				{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(m.Parameters), grouped(m.ActiveParameters))},
 				{"FLOPs a token", grouped(m.FLOPsPerToken)},
-				{"peak memory a rank", grouped(m.PeakBytesPerGPU) + " bytes"},
+				{"peak memory a rank", grouped(m.PeakBytesPerGPU) + " bytes; " + grouped(m.AccumulatingBytesPerGPU) + " with train --accumulate"},
 				{"made by", m.MadeBy()},
 				{"plan", m.PlanHash},
 			} {

@@ -29,7 +29,8 @@ func planCommand() *cobra.Command {
 		Use:   "plan NAME|DIR|config.json [flags]",
 		Short: "Show the memory and the work of a training binary before it is built",
 		Long: `Show what a training binary will take: parameters, floating-point operations a token, and where every byte of
-a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs.
+a rank's memory goes. The peak is exact: it is the size of the one arena in which the program runs. Where a step has one micro-batch,
+gradients share memory with activations; a run that adds several up (train --accumulate) takes more, which is told too.
 
 For h100 the planner chooses what is not given, of all that fits into the memory of a GPU what is predicted to be the fastest: how many
 ranks share experts, what backward computes again, and, with --global-batch, how rows are cut into micro-batches. What
@@ -102,7 +103,7 @@ type planReport struct {
 	Accumulate  int              `json:"accumulate"`                        // micro-batches of a step, as asked for
 	Room        int64            `json:"arena_room_bytes,omitempty"`        // that a GPU has for the peak
 	Context     int64            `json:"context_bytes,omitempty"`           // that a GPU has not: the driver's, beside the arena
-	ByOptimizer map[string]int64 `json:"peak_bytes_by_optimizer,omitempty"` // with all else the same
+	ByOptimizer map[string]int64 `json:"peak_bytes_by_optimizer,omitempty"` // with all else the same, in steps of so many micro-batches
 	Launches    map[string]int   `json:"launches"`                          // of each program
 	Memory      []memoryGroup    `json:"memory"`                            // adds up to the peak
 	Buffers     []bufferRow      `json:"buffers"`
@@ -110,8 +111,8 @@ type planReport struct {
 	Timeline    *timeline        `json:"timeline,omitempty"`
 }
 
-// memoryGroup is a part of a rank's memory. What lives for good counts in full; what comes and goes counts as
-// it is at the moment when most of it is alive.
+// memoryGroup is a part of a rank's memory. What lives for good counts in full; what comes and goes, in steps of one micro-batch
+// gradients too, counts as it is at the moment when most of it is alive.
 type memoryGroup struct {
 	Name    string `json:"name"`
 	Buffers int    `json:"buffers"`
@@ -125,13 +126,14 @@ type bufferRow struct {
 	Type    string `json:"type"`
 	Offset  int64  `json:"offset"`
 	Bytes   int64  `json:"bytes"`
-	Program string `json:"program,omitempty"` // of what comes and goes
+	Program string `json:"program,omitempty"` // of what comes and goes; of gradients the one in which they come, in steps of one micro-batch
 	First   int    `json:"first_launch"`
 	Last    int    `json:"last_launch"`
 }
 
 // The parts of a rank's memory, in the order in which they are shown.
 const (
+	groupGradients   = "gradients"
 	groupActivations = "activations"
 	groupExchange    = "exchange"
 	groupPool        = "pool of received rows"
@@ -145,7 +147,7 @@ var lasting = []struct {
 	name string
 }{
 	{ir.Weight, "parameters"},
-	{ir.Gradient, "gradients"},
+	{ir.Gradient, groupGradients},
 	{ir.State, "optimizer state"},
 	{ir.Constant, "constants"},
 	{ir.Input, "inputs"},
@@ -159,7 +161,7 @@ func newPlanReport(choice *gen.Choice) planReport {
 	if planned.Request.Target != "cpu" {
 		r.Room, r.Context, r.ByOptimizer = choice.Topology.Arena(), gen.ContextBytes, map[string]int64{}
 		for _, o := range gen.Optimizers[planned.Request.Target] {
-			r.ByOptimizer[o] = planned.PeakWith(o)
+			r.ByOptimizer[o] = planned.PeakWith(o, r.Accumulate)
 		}
 	}
 	groups := map[*ir.Buffer]string{}
@@ -190,97 +192,23 @@ func newPlanReport(choice *gen.Choice) planReport {
 			}
 		}
 	}
+	births := gradientRows(plan)
 	for _, b := range plan.Buffers {
 		if b.IsGroup() {
 			continue // its members are there
 		}
-		r.Buffers = append(r.Buffers, bufferRow{
-			Name: b.Name, Group: groups[b], Type: b.Type.String(), Offset: b.Offset, Bytes: b.Bytes(),
-			Program: b.Program, First: b.First, Last: b.Last,
-		})
+		row, ok := births[b]
+		if !ok {
+			row = bufferRow{Program: b.Program, First: b.First, Last: b.Last}
+		}
+		row.Name, row.Group, row.Type, row.Offset, row.Bytes = b.Name, groups[b], b.Type.String(), b.Offset, b.Bytes()
+		r.Buffers = append(r.Buffers, row)
 	}
-	r.Memory = memory(plan, groups)
+	r.Memory = memory(plan, groups, r.Accumulate > 1)
 	if world := r.PeakBytesPerGPU - plan.Bytes; world > 0 {
 		r.Memory = append(r.Memory, memoryGroup{groupWorld, 1, world})
 	}
 	return r
-}
-
-// memory splits the arena into groups.
-func memory(plan *ir.Plan, groups map[*ir.Buffer]string) []memoryGroup {
-	count, bytes := map[string]int{}, map[string]int64{}
-	gaps := plan.Bytes
-	take := func(b *ir.Buffer, n int64) {
-		bytes[groups[b]] += n
-		gaps -= n
-	}
-	alive := fullest(plan)
-	for _, b := range alive {
-		take(b, b.Bytes())
-	}
-	for _, b := range plan.Buffers {
-		if b.IsGroup() {
-			continue
-		}
-		count[groups[b]]++
-		if b.Role != ir.Activation {
-			take(b, b.Bytes()-covered(b, alive))
-		}
-	}
-	var out []memoryGroup
-	for _, l := range lasting {
-		out = append(out, memoryGroup{l.name, count[l.name], bytes[l.name]})
-	}
-	for _, name := range []string{groupActivations, groupExchange, groupPool, groupWorkspace} {
-		out = append(out, memoryGroup{name, count[name], bytes[name]})
-	}
-	return append(out, memoryGroup{groupGaps, 0, gaps})
-}
-
-// covered returns how many bytes of a buffer lie under others: results of eval and head give their memory to
-// the activations of the programs that do not touch them.
-func covered(b *ir.Buffer, others []*ir.Buffer) int64 {
-	var n int64
-	for _, o := range others {
-		n += max(0, min(b.Offset+b.Bytes(), o.Offset+o.Bytes())-max(b.Offset, o.Offset))
-	}
-	return n
-}
-
-// fullest returns the activations that are alive at the launch where they take the most bytes. Of those that
-// share a place, a result and the operand that it replaces, the larger counts.
-func fullest(plan *ir.Plan) []*ir.Buffer {
-	var best []*ir.Buffer
-	var most int64
-	for _, p := range plan.Programs {
-		var own []*ir.Buffer
-		for _, b := range plan.Buffers {
-			if b.Role == ir.Activation && b.Program == p.Name {
-				own = append(own, b)
-			}
-		}
-		for at := range p.Launches {
-			var alive []*ir.Buffer
-			var sum int64
-			for _, b := range own {
-				if b.First > at || b.Last < at {
-					continue
-				}
-				if n := len(alive); n > 0 && alive[n-1].Offset == b.Offset {
-					sum += max(0, b.Bytes()-alive[n-1].Bytes())
-					if b.Bytes() > alive[n-1].Bytes() {
-						alive[n-1] = b
-					}
-					continue
-				}
-				alive, sum = append(alive, b), sum+b.Bytes()
-			}
-			if sum > most {
-				best, most = alive, sum
-			}
-		}
-	}
-	return best
 }
 
 // machines says what the plan is for, and how the ranks share the work.
@@ -299,6 +227,26 @@ func (r planReport) machines() string {
 		text += fmt.Sprintf("; experts over %d ranks", r.EP)
 	}
 	return text + fmt.Sprintf("; recompute %s", r.Recompute)
+}
+
+// peak is what a rank takes in steps of as many micro-batches as asked for.
+func (r planReport) peak() int64 {
+	if r.Accumulate > 1 {
+		return r.AccumulatingBytesPerGPU
+	}
+	return r.PeakBytesPerGPU
+}
+
+// otherwise is the line that says what a rank takes in steps that have several micro-batches, or, if they do, in those that have one.
+func (r planReport) otherwise() [2]string {
+	if r.Accumulate > 1 {
+		return [2]string{"in steps of one micro-batch", grouped(r.PeakBytesPerGPU) + " bytes"}
+	}
+	text := grouped(r.AccumulatingBytesPerGPU) + " bytes"
+	if r.Room > 0 && r.AccumulatingBytesPerGPU > r.Room {
+		text += ", which do not fit: plan with --global-batch what is to add up micro-batches"
+	}
+	return [2]string{"with train --accumulate", text}
 }
 
 // others says what a rank would take with other optimizers.
@@ -324,12 +272,13 @@ func (r planReport) print(w io.Writer, every bool) error {
 		{"parameters", fmt.Sprintf("%s, %s of them active for a token", grouped(r.Parameters), grouped(r.ActiveParameters))},
 		{"FLOPs a token", grouped(r.FLOPsPerToken)},
 		{"launches of a micro-batch", grouped(int64(r.Launches["micro_batch"]))},
-		{"peak memory a rank", grouped(r.PeakBytesPerGPU) + " bytes" + r.others()},
+		{"peak memory a rank", grouped(r.peak()) + " bytes" + r.others()},
+		r.otherwise(),
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
 	}
 	if r.Room > 0 {
-		fmt.Fprintf(t, "a GPU has\t%s bytes for it: it fits, and %s are left; another %s are the context's\n", grouped(r.Room), grouped(r.Room-r.PeakBytesPerGPU),
+		fmt.Fprintf(t, "a GPU has\t%s bytes for it: it fits, and %s are left; another %s are the context's\n", grouped(r.Room), grouped(r.Room-r.peak()),
 			grouped(r.Context))
 	}
 	if err := t.Flush(); err != nil {
@@ -342,7 +291,7 @@ func (r planReport) print(w io.Writer, every bool) error {
 		if g.Bytes == 0 && g.Buffers == 0 {
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%.1f%%\t%d\t  %s\v\n", grouped(g.Bytes), 100*float64(g.Bytes)/float64(r.PeakBytesPerGPU), g.Buffers, g.Name)
+		fmt.Fprintf(t, "%s\t%.1f%%\t%d\t  %s\v\n", grouped(g.Bytes), 100*float64(g.Bytes)/float64(r.peak()), g.Buffers, g.Name)
 	}
 	if err := t.Flush(); err != nil || !every {
 		return err
@@ -352,7 +301,10 @@ func (r planReport) print(w io.Writer, every bool) error {
 	fmt.Fprintln(t, "offset\tbytes\tgroup\talive\ttype\tname")
 	for _, b := range r.Buffers {
 		alive := "always"
-		if b.Program != "" {
+		switch {
+		case b.Group == groupGradients && b.Program != "":
+			alive = fmt.Sprintf("%s %d-", b.Program, b.First)
+		case b.Program != "":
 			alive = fmt.Sprintf("%s %d-%d", b.Program, b.First, b.Last)
 		}
 		fmt.Fprintf(t, "%d\t%d\t%s\t%s\t%s\t%s\n", b.Offset, b.Bytes, b.Group, alive, b.Type, b.Name)

@@ -55,7 +55,7 @@ func (f *requestFlags) group() flagGroup {
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
 		"what backward does again instead of keeping it: none, up (the experts' up-projection), dispatch (that, and what\n"+
 			"ranks sent each other for it), block (whole layers) or auto (on h100 what is predicted to be the fastest of what\n"+
-			"fits; on cpu up, in as many layers as keep activations small beside parameters and their state)")
+			"fits; on cpu up, in as many layers as it takes for activations to find room where gradients lie later)")
 	g.flags.Float64Var(&f.request.Pool, "pool", 0, "with --recompute none and up, ranks have room to keep so many times the tokens of the experts that they are expected\n"+
 		"to receive; where more come, backward has them sent again, as with --recompute dispatch (default: 1.1)")
 	g.flags.BoolVar(&f.request.NoOverlap, "no-overlap", false, "on several GPUs, do not hide under computation what ranks exchange: the same results, later")

@@ -110,7 +110,7 @@ func (t *target) Platform(look bool) (train.Platform, error) {
 
 func (t *target) Inspect(p *train.Program) (*health.GPUs, health.Need) {
 	found := t.gpus.Inspect(t.gpus.Open, driver.System)
-	return &found, health.Need{GPUs: running(p), Capability: capability, MemoryBytes: p.Manifest.PeakBytesPerGPU + reserve}
+	return &found, health.Need{GPUs: running(p), Capability: capability, MemoryBytes: p.PeakBytes() + reserve}
 }
 
 // choice is the value of --device.

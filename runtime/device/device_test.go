@@ -49,7 +49,11 @@ func devices() map[string]choice {
 // toyMachine opens the toy with random weights, and returns what plain loops make of the same.
 func toyMachine(t *testing.T, parts train.Parts[Rank], c choice) (*machine, *toyModel) {
 	t.Helper()
-	p := toyProgram(parts, c)
+	return openToy(t, toyProgram(parts, c))
+}
+
+func openToy(t *testing.T, p train.Program) (*machine, *toyModel) {
+	t.Helper()
 	opened, err := p.Target.Open(&p)
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +376,7 @@ func TestTooLittleMemory(t *testing.T) {
 
 // A place outside the arena is a fault of the plan, and ends in the caller's goroutine with the rank's stack.
 func TestPlacesAreInTheArena(t *testing.T) {
-	for _, arg := range []Arg{At(-1), At(toyBytes), Map(toyBytes-2*toyX+16, &toyBox, []int64{8, 16}, []int64{16})} {
+	for _, arg := range []Arg{At(-1), At(toyBytes + toyGradBytes), Map(toyBytes-2*toyX+16, &toyBox, []int64{8, 16}, []int64{16})} {
 		parts := toyParts()
 		parts.Update = func(r *Rank) { r.Launch(&toyRoot, 1, arg) }
 		m, _ := toyMachine(t, parts, simulated)

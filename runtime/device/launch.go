@@ -101,8 +101,11 @@ func (r *Rank) world() driver.Addr {
 	return r.arena + driver.Addr(r.bytes)
 }
 
-// at returns the address of n bytes of the arena.
+// at returns the address of n bytes of the arena, of which the last have two offsets, see train.Program's Arena.
 func (r *Rank) at(off, n int64) driver.Addr {
+	if off >= r.bytes {
+		off -= r.folded
+	}
 	if off < 0 || n < 0 || off > r.bytes-n {
 		panic(fmt.Sprintf("BUG: device: %d bytes at offset %d of an arena of %d", n, off, r.bytes))
 	}

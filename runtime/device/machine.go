@@ -85,7 +85,7 @@ func running(p *train.Program) int {
 // acquire opens the GPUs, on a thread that ends: none of this process is bound to one by chance.
 func (m *machine) acquire(d driver.Driver, t *target, p *train.Program, on []int) (err error) {
 	numbers, most := needed(on)
-	need := driver.Need{GPUs: len(numbers), On: numbers, Capability: capability, Memory: int64(most)*p.Manifest.PeakBytesPerGPU + reserve, Peers: len(numbers) > 1}
+	need := driver.Need{GPUs: len(numbers), On: numbers, Capability: capability, Memory: int64(most)*p.PeakBytes() + reserve, Peers: len(numbers) > 1}
 	var devices []driver.Device
 	done := make(chan struct{})
 	go func() {
@@ -205,8 +205,9 @@ const (
 
 // introduce tells every rank of the others. Nothing has been launched yet.
 func (m *machine) introduce(p *train.Program) error {
-	if p.Manifest.Ranks > worldRanks || p.Manifest.PeakBytesPerGPU-p.Manifest.ArenaBytes < worldBytes {
-		panic(fmt.Sprintf("BUG: device: %d bytes behind the arena for %d ranks", p.Manifest.PeakBytesPerGPU-p.Manifest.ArenaBytes, p.Manifest.Ranks))
+	arena, _ := p.Arena()
+	if behind := p.PeakBytes() - arena; p.Manifest.Ranks > worldRanks || behind < worldBytes {
+		panic(fmt.Sprintf("BUG: device: %d bytes behind the arena for %d ranks", behind, p.Manifest.Ranks))
 	}
 	rehearsed := uint32(0)
 	if p.Rehearsed {

@@ -21,6 +21,7 @@ type Rank struct {
 	beside    driver.Stream // that of communication, in graphs
 	arena     driver.Addr
 	bytes     int64 // of the arena
+	folded    int64 // of its last bytes, which have a second offset
 	functions map[*Kernel]*driver.Function
 	events    []*driver.Event // of marks, by number
 	notes     []step          // of the part whose function is running

@@ -33,7 +33,6 @@ const (
 // Places in the arena.
 const (
 	toyW = 8192 * iota
-	toyGrad
 	toyM
 	toyTokensAt
 	toyTargets
@@ -45,10 +44,16 @@ const (
 	toyNorm
 	toyXAt
 	toyFinal
-	toyLogits
 	toyCos
 	toySin
+	toyLogits
 	toyBytes
+)
+
+// The gradients: where a step has one micro-batch they lie where logits do at other times.
+const (
+	toyGrad      = toyBytes
+	toyGradBytes = toyBytes - toyLogits
 )
 
 var (
@@ -100,7 +105,8 @@ func toyProgram(parts train.Parts[Rank], c choice) train.Program {
 		Manifest: train.Manifest{
 			Model: "toy", Architecture: "toy", Config: `{"model_type": "toy", "dtype": "bfloat16"}`, Version: "test", Target: "h100", DType: "bf16",
 			Seq: toySeq, MicroBatch: toyRows, Ranks: 1, EP: 1, Vocab: toyVocab, Hidden: toyHidden, Layers: 1, Experts: 1, TopK: 1,
-			Parameters: toyN, ActiveParameters: toyN, FLOPsPerToken: toyHidden, ArenaBytes: toyBytes, PeakBytesPerGPU: toyBytes, PlanHash: "toy",
+			Parameters: toyN, ActiveParameters: toyN, FLOPsPerToken: toyHidden, ArenaBytes: toyBytes, GradientBytes: toyGradBytes, PeakBytesPerGPU: toyBytes,
+			AccumulatingBytesPerGPU: toyBytes + toyGradBytes, PlanHash: "toy",
 		},
 		Params: []checkpoint.Param{{
 			Name: "w", Shape: table, Pieces: []checkpoint.Piece{{Name: "model.embed_tokens.weight", Shape: table}},

@@ -41,9 +41,10 @@ type port struct {
 }
 
 func newWorker(id int, on *gpu, t *target, p *train.Program) *worker {
+	bytes, folded := p.Arena()
 	w := &worker{
 		Rank: Rank{ID: id, Ranks: p.Manifest.Ranks, plays: p.Manifest.Ranks / running(p),
-			device: on.device, bytes: p.Manifest.ArenaBytes, functions: map[*Kernel]*driver.Function{}},
+			device: on.device, bytes: bytes, folded: folded, functions: map[*Kernel]*driver.Function{}},
 		on: on, program: p, target: t, calls: make(chan func()),
 		steps: map[train.Part][]step{}, graphs: map[train.Part]driver.Graph{}, timings: map[train.Part]*timing{}, took: map[string]float64{},
 	}
@@ -107,7 +108,7 @@ func (w *worker) open() (err error) {
 		return err
 	}
 	w.module = w.on.module
-	if w.arena, err = w.device.Alloc(w.program.Manifest.PeakBytesPerGPU); err != nil {
+	if w.arena, err = w.device.Alloc(w.program.PeakBytes()); err != nil {
 		return err
 	}
 	if w.stream, err = w.device.NewStream(false); err != nil {

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Ranks        int
 	ArenaBytes   int64 // of each rank
+	FoldedBytes  int64 // offset ArenaBytes + i means as much as ArenaBytes − FoldedBytes + i: another name for the last bytes
 	RecordOffset int64 // where the step record lies in the arena
 	Cores        int   // shared out to the ranks, at least one each; 0: all that the process may use
 }
@@ -170,6 +171,9 @@ func view[E number](r *Rank, off int64, n int) []E {
 }
 
 func (r *Rank) bytes(off, n int64) []byte {
+	if off >= int64(len(r.arena)) {
+		off -= r.machine.config.FoldedBytes
+	}
 	if off < 0 || n < 0 || off > int64(len(r.arena))-n {
 		panic(fmt.Sprintf("BUG: host: %d bytes at offset %d of an arena of %d", n, off, len(r.arena)))
 	}

@@ -59,6 +59,29 @@ func TestMachineViews(t *testing.T) {
 	}
 }
 
+// The last bytes of an arena have a second offset, behind its end.
+func TestMachineFolded(t *testing.T) {
+	m, err := Open(Config{Ranks: 2, ArenaBytes: 1 << 16, FoldedBytes: 1 << 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.Run(func(r *Rank) {
+		x := r.F32(1<<16+64, 16)
+		x[3] = float32(r.ID + 1)
+		r.Barrier()
+		if got := r.F32(1<<16-1<<12+64, 16)[3]; got != float32(r.ID+1) {
+			t.Errorf("rank %d: %v", r.ID, got)
+		}
+		if got := Peer(r, 1-r.ID, x)[3]; got != float32(2-r.ID) {
+			t.Errorf("rank %d sees %v on the other", r.ID, got)
+		}
+	})
+	if p := panicOf(func() { m.Run(func(r *Rank) { r.F32(1<<16+1<<12-4, 2) }) }); p == nil {
+		t.Error("there is something behind the second end")
+	}
+}
+
 // panicOf returns the RankPanic that f panics with, if any.
 func panicOf(f func()) (p *RankPanic) {
 	defer func() { p, _ = recover().(*RankPanic) }()

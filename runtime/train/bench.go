@@ -112,7 +112,7 @@ func bench(program Program, checkpoint string, seed uint64, steps, warmup int, r
 		Model: m.Model, Seq: m.Seq, MicroBatch: m.MicroBatch, Ranks: m.Ranks, DType: m.DType, Target: m.Target,
 		Rehearsed: program.Rehearsed, Router: router.String(),
 		Steps: steps, Warmup: warmup, FLOPsPerToken: m.FLOPsPerToken,
-		PlannedBytes: m.PeakBytesPerGPU * int64(running),
+		PlannedBytes: program.PeakBytes() * int64(running),
 	}
 	if report.Platform, err = program.Target.Platform(true); err != nil {
 		return nil, failed(err)

@@ -27,6 +27,7 @@ type bigram struct {
 	gradNorm, headRow, logits        int64
 	x, dx, dscale, chosen, sums      int64
 	clip                             int64
+	grads                            int64 // bytes of gradients, which lie from top on
 }
 
 // array is where a parameter lies: value, terms of the gradient, and the gradient and the moments of a rank's share of what so many
@@ -51,10 +52,24 @@ func newBigram(ranks, rows, seq int, aux float64) *bigram {
 	t := rows * seq
 	b.tokens, b.targets, b.positions, b.starts = b.take(t), b.take(t), b.take(t), b.take(t)
 	b.record, b.loss, b.auxLoss, b.gradNorm = b.take(host.RecordLen), b.take(1), b.take(1), b.take(1)
-	b.headRow, b.logits = b.take(1), b.take(headRows*b.vocab)
+	b.headRow = b.take(1)
 	b.x, b.dx, b.chosen = b.take(t*b.dim), b.take(t*b.dim), b.take(2*t)
 	b.dscale, b.sums, b.clip = b.take(b.expert*b.dim), b.take(2*2), b.take(1)
+	b.logits = b.top
+	b.placeGradients()
 	return b
+}
+
+// placeGradients puts them behind all else; where a step has one micro-batch, their memory is that of the logits at other times.
+func (b *bigram) placeGradients() {
+	for _, a := range []*array{&b.embed, &b.head, &b.scale} {
+		a.grad = b.grads
+		b.grads += round64(4 * a.share)
+	}
+	b.top = b.logits + b.grads
+	for _, a := range []*array{&b.embed, &b.head, &b.scale} {
+		a.grad += b.top
+	}
 }
 
 // headRows does not divide the tests' token counts: the last call of Head has rows to spare.
@@ -63,16 +78,18 @@ const headRows = 5
 // take reserves n elements of four bytes.
 func (b *bigram) take(n int) int64 {
 	at := b.top
-	b.top += (int64(4*n) + 63) &^ 63
+	b.top += round64(4 * n)
 	return at
 }
+
+func round64(bytes int) int64 { return (int64(bytes) + 63) &^ 63 }
 
 func (b *bigram) param(n, parts int) array {
 	share := n
 	if parts > 1 {
 		share = ((n+parts-1)/parts + 127) / 128 * 128
 	}
-	return array{n, b.take(n), b.take(n), b.take(share), b.take(share), b.take(share), parts, share}
+	return array{n: n, value: b.take(n), terms: b.take(n), m1: b.take(share), m2: b.take(share), parts: parts, share: share}
 }
 
 func (b *bigram) program() Program {
@@ -95,7 +112,8 @@ func (b *bigram) program() Program {
 			Seq: b.seq, MicroBatch: b.rows, Ranks: b.ranks, EP: b.ranks,
 			Vocab: b.vocab, Hidden: b.dim, Layers: 1, Experts: b.expert, TopK: 1, AuxCoef: b.aux,
 			Parameters: int64(2*b.vocab*b.dim + b.expert*b.dim), ActiveParameters: int64(2*b.vocab*b.dim + b.dim),
-			FLOPsPerToken: int64(6 * b.vocab * b.dim), ArenaBytes: b.top, PeakBytesPerGPU: b.top, PlanHash: "bigram",
+			FLOPsPerToken: int64(6 * b.vocab * b.dim), ArenaBytes: b.top, GradientBytes: b.grads, PeakBytesPerGPU: b.top,
+			AccumulatingBytesPerGPU: b.top + b.grads, PlanHash: "bigram",
 		},
 		Params: []checkpoint.Param{
 			param("embed", table, b.embed, false, normal, checkpoint.Piece{Name: "model.embed_tokens.weight", Shape: table}),

@@ -24,13 +24,15 @@ func (cpu) Platform(bool) (Platform, error) {
 }
 
 func (cpu) Inspect(p *Program) (*health.GPUs, health.Need) {
-	return nil, health.Need{HostBytes: int64(p.Manifest.Ranks) * p.Manifest.ArenaBytes}
+	return nil, health.Need{HostBytes: int64(p.Manifest.Ranks) * p.PeakBytes()}
 }
 
 func (c cpu) Open(p *Program) (Machine, error) {
+	bytes, folded := p.Arena()
 	m, err := host.Open(host.Config{
 		Ranks:        p.Manifest.Ranks,
-		ArenaBytes:   p.Manifest.ArenaBytes,
+		ArenaBytes:   bytes,
+		FoldedBytes:  folded,
 		RecordOffset: p.Layout.Record,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func TestDoctor(t *testing.T) {
 // A machine that cannot run the binary is told by the exit status, and everything else in the report.
 func TestDoctorFinds(t *testing.T) {
 	program := testProgram(0)
-	program.Manifest.ArenaBytes = 1 << 55
+	program.Manifest.PeakBytesPerGPU = 1 << 55
 	r := command(program, "doctor --dir "+t.TempDir())
 	if r.code != health.ExitUnfit || r.stderr != "" || !strings.Contains(r.stdout, "fail     memory") || !strings.Contains(r.stdout, "and the binary takes 65536 TiB") {
 		t.Errorf("exit status %d, %q:\n%s", r.code, r.stderr, r.stdout)

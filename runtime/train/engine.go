@@ -16,7 +16,18 @@ import (
 type engine struct {
 	program Program
 	machine Machine
-	tokens  int // of a rank's micro-batch
+	tokens  int  // of a rank's micro-batch
+	last    Part // that ran
+}
+
+// run runs a part. Gradients may only be added to what the last part left, and only they are there for an update: any other part
+// uses their memory.
+func (e *engine) run(part Part) error {
+	if part == Update && e.last != MicroBatch {
+		panic("BUG: an update without gradients")
+	}
+	e.last = part
+	return failed(e.machine.Run(part))
 }
 
 // startFrom starts a program with the weights of a checkpoint folder, or with random ones where dir is "".
@@ -68,7 +79,7 @@ func start(program Program) (*engine, error) {
 		machine.Close()
 		return nil, failed(err)
 	}
-	e := &engine{program, machine, m.MicroBatch * m.Seq}
+	e := &engine{program: program, machine: machine, tokens: m.MicroBatch * m.Seq}
 	if err := e.choose(func(int, int) int32 { return -1 }); err != nil {
 		machine.Close()
 		return nil, err
@@ -103,8 +114,11 @@ func (e *engine) microBatch(b data.Batch, r record) (loss, aux float64, err erro
 	if err := e.feed(b, r); err != nil {
 		return 0, 0, err
 	}
-	if err := e.machine.Run(MicroBatch); err != nil {
-		return 0, 0, failed(err)
+	if r[host.RecordAccumulate] != 0 && (e.last != MicroBatch || !e.program.Accumulates) {
+		panic("BUG: gradients are added to others that are not there")
+	}
+	if err := e.run(MicroBatch); err != nil {
+		return 0, 0, err
 	}
 	if loss, err = e.loss(); err != nil {
 		return 0, 0, err
@@ -140,8 +154,8 @@ func (e *engine) update(r record) (float64, error) {
 			return 0, err
 		}
 	}
-	if err := e.machine.Run(Update); err != nil {
-		return 0, failed(err)
+	if err := e.run(Update); err != nil {
+		return 0, err
 	}
 	return e.number(0, e.program.Layout.GradNorm)
 }
@@ -151,8 +165,8 @@ func (e *engine) eval(b data.Batch) (float64, error) {
 	if err := e.feed(b, record{host.RecordLossNorm: 1}); err != nil {
 		return 0, err
 	}
-	if err := e.machine.Run(Eval); err != nil {
-		return 0, failed(err)
+	if err := e.run(Eval); err != nil {
+		return 0, err
 	}
 	return e.loss()
 }
@@ -209,8 +223,8 @@ func (e *engine) logits(first, rows int, use func(rank int, logits []float32) er
 			return err
 		}
 	}
-	if err := e.machine.Run(Head); err != nil {
-		return failed(err)
+	if err := e.run(Head); err != nil {
+		return err
 	}
 	values := make([]float32, min(rows, l.HeadRows, e.tokens-first)*vocab)
 	raw := safetensors.Bytes(values)

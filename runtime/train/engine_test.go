@@ -1,10 +1,12 @@
 package train
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
 
+	"moegen/runtime/data"
 	"moegen/runtime/host"
 )
 
@@ -38,6 +40,61 @@ func TestRecordOfAStep(t *testing.T) {
 	added := r.accumulate(true)
 	if added[host.RecordAccumulate] != 1 || r[host.RecordAccumulate] != 0 {
 		t.Errorf("accumulate: %v, of %v", added, r)
+	}
+}
+
+// Gradients are there from a micro-batch to whatever runs next: an update without them, and adding to them where that does not keep
+// them, is a mistake of ours.
+func TestGradientsMustBeThere(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		accumulates bool
+		run         func(e *engine, b data.Batch, r record) error
+		fails       bool
+	}{
+		{"a step", false, func(e *engine, b data.Batch, r record) error { _, err := e.update(r); return err }, false},
+		{"validation in front of the update", false, func(e *engine, b data.Batch, r record) error {
+			_, err := e.eval(b)
+			_, also := e.update(r)
+			return errors.Join(err, also)
+		}, true},
+		{"two micro-batches", true, func(e *engine, b data.Batch, r record) error {
+			_, _, err := e.microBatch(b, r.accumulate(true))
+			return err
+		}, false},
+		{"two where there is to be one", false, func(e *engine, b data.Batch, r record) error {
+			_, _, err := e.microBatch(b, r.accumulate(true))
+			return err
+		}, true},
+		{"a second after an update", true, func(e *engine, b data.Batch, r record) error {
+			_, err := e.update(r)
+			_, _, also := e.microBatch(b, r.accumulate(true))
+			return errors.Join(err, also)
+		}, true},
+	} {
+		p := testProgram(0)
+		p.Accumulates = c.accumulates
+		e, err := startFrom(p, "", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.close()
+		b := newBatch(p.Manifest)
+		synthesize(b, p.Manifest, 1, 0)
+		r := optimizer{beta1: 0.9, beta2: 0.999, eps: 1e-8}.record(1, 1e-3, targetCount(b), 1, 0)
+		if _, _, err := e.microBatch(b, r); err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() {
+				if fault := recover(); (fault != nil) != c.fails {
+					t.Errorf("%s: %v", c.name, fault)
+				}
+			}()
+			if err := c.run(e, b, r); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}()
 	}
 }
 

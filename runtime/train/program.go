@@ -17,6 +17,26 @@ type Program struct {
 	// Rehearsed says that one rank runs alone and stands for all, Manifest.Ranks as before: what it would exchange with the
 	// others it exchanges with itself. So it computes a model of which expert e is local expert e mod L.
 	Rehearsed bool
+
+	// Accumulates says that steps have several micro-batches. Their gradients live on from one to the next, in memory of their own.
+	Accumulates bool
+}
+
+// Arena returns the size in bytes of a rank's arena. Gradients are its last folded bytes as well, where that is not 0: what is said to
+// be at offset bytes + i is folded bytes lower. Else nothing is said to be behind the arena.
+func (p *Program) Arena() (bytes, folded int64) {
+	if p.Accumulates {
+		return p.Manifest.ArenaBytes + p.Manifest.GradientBytes, 0
+	}
+	return p.Manifest.ArenaBytes, p.Manifest.GradientBytes
+}
+
+// PeakBytes returns what a rank takes in all.
+func (p *Program) PeakBytes() int64 {
+	if p.Accumulates {
+		return p.Manifest.AccumulatingBytesPerGPU
+	}
+	return p.Manifest.PeakBytesPerGPU
 }
 
 // Span is a stretch of an arena.
@@ -45,30 +65,32 @@ type Layout struct {
 // Manifest says what a binary was built for. It is embedded in the binary and printed by info and by
 // moegen inspect.
 type Manifest struct {
-	Model            string  `json:"model"`        // registered name, or the directory's base name
-	Architecture     string  `json:"architecture"` // model_type of the config
-	Config           string  `json:"config"`       // the config.json the program was built from, verbatim
-	Version          string  `json:"moegen_version"`
-	GoVersion        string  `json:"go_version"`
-	PTXAS            string  `json:"ptxas,omitempty"`          // release of the assembler of the kernels; "": they are there as text alone
-	Binding          string  `json:"driver_binding,omitempty"` // how it reaches GPUs: purego or cgo; "" for none
-	Target           string  `json:"target"`                   // cpu
-	DType            string  `json:"dtype"`                    // f32
-	Optimizer        string  `json:"optimizer"`                // what AdamW keeps of a weight: bf16, split or f32
-	Seq              int     `json:"seq"`
-	MicroBatch       int     `json:"micro_batch"` // rows a rank
-	Ranks            int     `json:"gpus"`        // ranks, whatever they run on
-	EP               int     `json:"ep"`          // size of the expert-parallel axis
-	Vocab            int     `json:"vocab_size"`
-	Hidden           int     `json:"hidden_size"`
-	Layers           int     `json:"layers"`
-	Experts          int     `json:"experts"`
-	TopK             int     `json:"top_k"`
-	AuxCoef          float64 `json:"router_aux_loss_coef"` // 0: the auxiliary loss is not part of this program
-	Parameters       int64   `json:"parameters"`
-	ActiveParameters int64   `json:"active_parameters"`
-	FLOPsPerToken    int64   `json:"flops_per_token"`    // forward and backward
-	ArenaBytes       int64   `json:"arena_bytes"`        // a rank
-	PeakBytesPerGPU  int64   `json:"peak_bytes_per_gpu"` // the arena, and on GPUs what a rank knows of all ranks
-	PlanHash         string  `json:"plan_hash"`          // SHA-256 of the plan's text, hex
+	Model                   string  `json:"model"`        // registered name, or the directory's base name
+	Architecture            string  `json:"architecture"` // model_type of the config
+	Config                  string  `json:"config"`       // the config.json the program was built from, verbatim
+	Version                 string  `json:"moegen_version"`
+	GoVersion               string  `json:"go_version"`
+	PTXAS                   string  `json:"ptxas,omitempty"`          // release of the assembler of the kernels; "": they are there as text alone
+	Binding                 string  `json:"driver_binding,omitempty"` // how it reaches GPUs: purego or cgo; "" for none
+	Target                  string  `json:"target"`                   // cpu
+	DType                   string  `json:"dtype"`                    // f32
+	Optimizer               string  `json:"optimizer"`                // what AdamW keeps of a weight: bf16, split or f32
+	Seq                     int     `json:"seq"`
+	MicroBatch              int     `json:"micro_batch"` // rows a rank
+	Ranks                   int     `json:"gpus"`        // ranks, whatever they run on
+	EP                      int     `json:"ep"`          // size of the expert-parallel axis
+	Vocab                   int     `json:"vocab_size"`
+	Hidden                  int     `json:"hidden_size"`
+	Layers                  int     `json:"layers"`
+	Experts                 int     `json:"experts"`
+	TopK                    int     `json:"top_k"`
+	AuxCoef                 float64 `json:"router_aux_loss_coef"` // 0: the auxiliary loss is not part of this program
+	Parameters              int64   `json:"parameters"`
+	ActiveParameters        int64   `json:"active_parameters"`
+	FLOPsPerToken           int64   `json:"flops_per_token"`                 // forward and backward
+	ArenaBytes              int64   `json:"arena_bytes"`                     // a rank, in steps of one micro-batch
+	GradientBytes           int64   `json:"gradient_bytes"`                  // of it, which the arena is longer by in steps of several
+	PeakBytesPerGPU         int64   `json:"peak_bytes_per_gpu"`              // the arena, and on GPUs what a rank knows of all ranks
+	AccumulatingBytesPerGPU int64   `json:"accumulating_peak_bytes_per_gpu"` // the same in steps of several micro-batches
+	PlanHash                string  `json:"plan_hash"`                       // SHA-256 of the plan's text, hex
 }

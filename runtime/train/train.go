@@ -153,6 +153,7 @@ func (t *trainer) start(cmd *cobra.Command, program Program, load loader) error 
 	if err := t.checkSpace(program.Params); err != nil {
 		return err
 	}
+	program.Accumulates = t.options.accumulate > 1
 	e, err := start(program)
 	if err != nil {
 		return err
