@@ -7,14 +7,20 @@ import (
 	"moegen/kernels/tuned"
 )
 
-// inBulk has kernels that fetch from other ranks do so by the copy engine where they can, until the test ends.
-func inBulk(t *testing.T) {
+// exchanging has kernels that fetch from other ranks do so as a list says, until the test ends.
+func exchanging(t *testing.T, how []tuned.Exchange) {
 	before := tuned.H100Exchanges
 	t.Cleanup(func() { tuned.H100Exchanges = before })
-	tuned.H100Exchanges = nil
+	tuned.H100Exchanges = how
+}
+
+// inBulk has them do it by the copy engine where they can.
+func inBulk(t *testing.T) {
+	var how []tuned.Exchange
 	for _, kernel := range []string{"all_gather", "combine", "dispatch", "dispatch_keep", "dispatch_restore", "reduce_scatter"} {
-		tuned.H100Exchanges = append(tuned.H100Exchanges, tuned.Exchange{Kernel: kernel, Warps: 4, Slots: 6, Blocks: 2})
+		how = append(how, tuned.Exchange{Kernel: kernel, Warps: 4, Slots: 6, Blocks: 2})
 	}
+	exchanging(t, how)
 }
 
 // What the copy engine fetches is right wherever threads are.

@@ -62,8 +62,11 @@ var protocolMutants = []struct{ name, find, with, without string }{
 	{"buffers are used again too early", "", "", "last"},
 }
 
-// Every planted bug is found, by the check that the table names.
-func TestRankMutants(t *testing.T) { testMutants(t, rankMutants) }
+// Every planted bug in kernels that fetch by threads is found, by the check that the table names.
+func TestRankMutants(t *testing.T) {
+	exchanging(t, nil)
+	testMutants(t, rankMutants)
+}
 
 func testMutants(t *testing.T, mutants []rankMutant) {
 	for _, m := range mutants {

@@ -328,8 +328,11 @@ func (c rankCase) inWorld(of gpu.Case, rank int) gpu.Case {
 }
 
 // Kernels of several ranks leave on every one of them what EvalRanks does, whatever the order in which the ranks get on,
-// and nothing else.
-func TestDeviceRanks(t *testing.T) { testRanks(t, rankOps) }
+// and nothing else: by threads.
+func TestDeviceRanks(t *testing.T) {
+	exchanging(t, nil)
+	testRanks(t, rankOps)
+}
 
 func testRanks(t *testing.T, ops []rankOp) {
 	tools, err := ptxas.Find()
