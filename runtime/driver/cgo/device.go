@@ -129,7 +129,12 @@ func (d *device) Write(to driver.Addr, from []byte) error {
 	if len(from) == 0 {
 		return nil
 	}
-	return d.failed(fmt.Sprintf("cuMemcpyHtoD of %d bytes", len(from)), cu.MemcpyHtoD(cu.DevicePtr(to), at(from), int64(len(from))))
+	err := cu.MemcpyHtoD(cu.DevicePtr(to), at(from), int64(len(from)))
+	if err == nil {
+		// From memory that is not pinned the call ends when the bytes are in a buffer of the driver's.
+		err = cu.NoStream.Synchronize()
+	}
+	return d.failed(fmt.Sprintf("cuMemcpyHtoD of %d bytes", len(from)), err)
 }
 
 func (d *device) Read(to []byte, from driver.Addr) error {

@@ -53,6 +53,10 @@ func (d *device) Write(to driver.Addr, from []byte) error {
 		return nil
 	}
 	r := call(d.MemcpyHtoD, uintptr(to), uintptr(unsafe.Pointer(unsafe.SliceData(from))), uintptr(len(from)))
+	if r == 0 {
+		// From memory that is not pinned the call ends when the bytes are in a buffer of the driver's.
+		r = call(d.StreamSynchronize, 0)
+	}
 	return d.failed(fmt.Sprintf("cuMemcpyHtoD of %d bytes", len(from)), r)
 }
 

@@ -233,8 +233,18 @@ EXPORT int cuMemAlloc_v2(devptr *a, size_t n) {
 	return add(*a, n, c->gpu);
 }
 
+void arrive(context *c) {
+	lock();
+	if (c->late.n) memcpy((void *)c->late.to, c->late.bytes, c->late.n);
+	free(c->late.bytes);
+	c->late.bytes = NULL;
+	c->late.n = 0;
+	unlock();
+}
+
 EXPORT int cuMemFree_v2(devptr a) {
 	NEED_CONTEXT;
+	arrive(c);
 	uint64_t n = take(a, c->gpu);
 	if (!n) return INVALID_VALUE;
 	c->used -= rounded(n);
@@ -272,7 +282,13 @@ EXPORT int cuMemcpyHtoD_v2(devptr to, const void *from, size_t n) {
 	NEED_CONTEXT;
 	ABI(from && n, "%p, %zu bytes", from, n);
 	if (!reachable(c, to, n, 0)) return INVALID_VALUE;
-	memcpy((void *)to, from, n);
+	arrive(c);
+	// The call is over when the bytes are in a buffer of the driver's; the default stream has them arrive.
+	lock();
+	c->late.to = to;
+	c->late.n = n;
+	c->late.bytes = memcpy(malloc(n), from, n);
+	unlock();
 	return OK;
 }
 
@@ -280,6 +296,7 @@ EXPORT int cuMemcpyDtoH_v2(void *to, devptr from, size_t n) {
 	NEED_CONTEXT;
 	ABI(to && n, "%p, %zu bytes", to, n);
 	if (!reachable(c, from, n, 0)) return INVALID_VALUE;
+	arrive(c);
 	memcpy(to, (void *)from, n);
 	return OK;
 }

@@ -54,7 +54,15 @@ EXPORT int cuStreamDestroy_v2(stream *s) { NEED_STREAM(s); return end_handle(&s-
 // spoil is what calls that must not be made during a capture do to it.
 static int spoil(stream *s) { s->capture->spoilt = 1; return CAPTURE_UNSUPPORTED; }
 
-EXPORT int cuStreamSynchronize(stream *s) { NEED_STREAM(s); return s->capture ? spoil(s) : OK; }
+EXPORT int cuStreamSynchronize(stream *s) {
+	if (!s) { // the default stream
+		NEED_CONTEXT;
+		arrive(c);
+		return OK;
+	}
+	NEED_STREAM(s);
+	return s->capture ? spoil(s) : OK;
+}
 EXPORT int cuStreamQuery(stream *s) { NEED_STREAM(s); return s->capture ? spoil(s) : OK; }
 EXPORT int cuStreamIsCapturing(stream *s, uint32_t *status) { OUT(status); NEED_STREAM(s); *status = s->capture ? 1 + s->capture->spoilt : 0; return OK; }
 

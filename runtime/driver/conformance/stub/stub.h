@@ -32,7 +32,10 @@ typedef struct context {
 	int gpu, retained, fault; // fault: the result of every later call
 	int peers[MAX_GPUS];
 	int64_t used;
+	struct { devptr to; size_t n; uint8_t *bytes; } late; // a copy from memory that is not pinned, under way
 } context;
+
+void arrive(context *c); // ends the copy under way
 
 struct launch;
 typedef struct entry { // a kernel of the suite
