@@ -44,7 +44,8 @@ type Choice struct {
 // Choose plans a request on a topology, and chooses what it leaves open: the size of the groups that share experts where EP is 0, what is
 // recomputed where that is auto, and, where MicroBatch is 0, how the rows that a rank has in a step are cut into
 // micro-batches. It never touches numerics, nor how many rows a step has. Of what fits into the memory of a GPU it takes
-// what is predicted to be the fastest, and of what is as fast as far as can be told what takes the least memory. An error is the user's: it says what would fit if nothing does.
+// what is predicted to be the fastest, and of what is as fast as far as can be told what takes the least memory; where the topology is
+// sparing, in two thirds of that memory if anything fits there. An error is the user's: it says what would fit if nothing does.
 //
 // Targets without predicted times are planned as they are asked for.
 func Choose(req Request, top Topology, rows int) (*Choice, error) {
@@ -154,19 +155,30 @@ func (p *planner) may(c Candidate) bool {
 	return c.Verdict == "" && p.fits(int64(float64(c.Bytes)/nearly))
 }
 
-// order puts the fastest candidates that may fit first, of these what takes the least memory, then the others as fast as they are.
+// modest reports whether a candidate takes no more than is preferred.
+func (p *planner) modest(c Candidate) bool {
+	return p.top.MemoryBytes == 0 || c.Bytes <= p.top.preferred()
+}
+
+// order puts the fastest of the modest candidates first, of all that may fit if none is modest, and of these what takes the least
+// memory; then the others as fast as they are.
 func (p *planner) order() {
+	modest := slices.ContainsFunc(p.candidates, func(c Candidate) bool { return p.may(c) && p.modest(c) })
+	eligible := func(c Candidate) bool { return p.may(c) && (p.modest(c) || !modest) }
 	fastest := math.Inf(1)
 	for _, c := range p.candidates {
-		if p.may(c) {
+		if eligible(c) {
 			fastest = min(fastest, c.StepMS)
 		}
 	}
 	best := func(c Candidate) int {
-		if p.may(c) && c.StepMS <= alike*fastest {
+		switch {
+		case eligible(c) && c.StepMS <= alike*fastest:
 			return 0
+		case eligible(c):
+			return 1
 		}
-		return 1
+		return 2
 	}
 	slices.SortStableFunc(p.candidates, func(a, b Candidate) int {
 		if best(a) == 0 && best(b) == 0 {
@@ -219,6 +231,8 @@ func (p *planner) judge() {
 		case c.Verdict != "":
 		case !p.fits(c.Bytes):
 			c.Verdict = fmt.Sprintf("%s more than a GPU has room for", gib(c.Bytes-p.top.Arena()))
+		case p.modest(*best) && !p.modest(*c) && c.StepMS < best.StepMS:
+			c.Verdict = fmt.Sprintf("%.1f ms faster, in more than two thirds of a GPU: give --memory", best.StepMS-c.StepMS)
 		case c.StepMS <= alike*best.StepMS && c.Bytes >= best.Bytes:
 			c.Verdict = fmt.Sprintf("as fast, as far as can be told, and takes %s more", gib(c.Bytes-best.Bytes))
 		default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,5 +221,30 @@ func TestChooseWantsWhatANodeCanBe(t *testing.T) {
 		if _, err := Choose(req, c.top, c.rows); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", err, c.want)
 		}
+	}
+}
+
+// Where a GPU is to be used sparingly, what takes two thirds of it at most is taken though more would be faster; where nothing does, the fastest.
+func TestSparing(t *testing.T) {
+	choose := func(candidates ...Candidate) []string {
+		top := node(1, 9<<30+ContextBytes)
+		top.Sparing = true
+		p := &planner{top: top, candidates: candidates}
+		p.order()
+		p.judge()
+		var out []string
+		for _, c := range p.candidates {
+			out = append(out, fmt.Sprintf("%d GiB: %s", c.Bytes>>30, c.Verdict))
+		}
+		return out
+	}
+	fast, modest := Candidate{Figures: Figures{StepMS: 90, Bytes: 8 << 30}}, Candidate{Figures: Figures{StepMS: 100, Bytes: 6 << 30}}
+	slow := Candidate{Figures: Figures{StepMS: 110, Bytes: 7 << 30}}
+	want := []string{"6 GiB: chosen", "8 GiB: 10.0 ms faster, in more than two thirds of a GPU: give --memory", "7 GiB: 10.0 ms slower"}
+	if got := choose(slow, fast, modest); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := choose(slow, fast), []string{"8 GiB: chosen", "7 GiB: 20.0 ms slower"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

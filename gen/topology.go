@@ -10,6 +10,7 @@ type Topology struct {
 	Nodes              int
 	GPUs               int   // of a node
 	MemoryBytes        int64 // of a GPU, as the driver counts it
+	Sparing            bool  // what takes two thirds of a GPU at most is preferred, even where more would be faster
 	LinkBytesPerSecond int64 // between the two GPUs of a node that are joined worst, in one direction
 	LinkMeasured       bool  // whether programs get as much, or the links are made for it
 
@@ -23,6 +24,14 @@ const ContextBytes = (526 + 128) << 20
 // Arena returns how many bytes the arena of a rank can have, 0 where that is not known.
 func (t Topology) Arena() int64 {
 	return max(0, t.MemoryBytes-ContextBytes)
+}
+
+// preferred returns how many bytes an arena has at most if any does with so little.
+func (t Topology) preferred() int64 {
+	if t.Sparing {
+		return t.Arena() / 3 * 2
+	}
+	return t.Arena()
 }
 
 // Wire is what joins the GPUs: what is known, and where nothing is, what an H100 has and the best programs get of it.

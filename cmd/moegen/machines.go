@@ -44,7 +44,7 @@ func (f *requestFlags) machines(cmd *cobra.Command) (t gen.Topology, err error) 
 	case f.memory > 0:
 		t.MemoryBytes = int64(f.memory * (1 << 30))
 	case t.MemoryBytes == 0:
-		t.MemoryBytes = tuned.H100Memory
+		t.MemoryBytes, t.Sparing = tuned.H100Memory, true
 	}
 	f.request.GPUs = gpus * nodes
 	return t, nil

@@ -50,7 +50,8 @@ func (f *requestFlags) group() flagGroup {
 		"size that is predicted to be the fastest (target h100; default: one micro-batch a rank)")
 	g.flags.StringVar(&f.topologyFile, "topology", "", "`FILE` that moegen doctor --save wrote on the machine: gives --gpus where that is not given, and the memory that a\n"+
 		"plan must fit into (target h100)")
-	g.flags.Float64Var(&f.memory, "memory", 0, "`GiB` of memory of a GPU, as its driver counts it (target h100; default: the topology's, or 79.18 as an H100 has)")
+	g.flags.Float64Var(&f.memory, "memory", 0, "`GiB` of memory of a GPU, as its driver counts it (target h100; default: the topology's, or 79.18 as an H100 has,\n"+
+		"of which plans take two thirds at most if any does with so little)")
 	g.flags.IntVar(&f.layers, "layers", 0, layersUsage)
 	g.flags.StringVar((*string)(&f.request.Recompute), "recompute", string(gen.RecomputeAuto),
 		"what backward does again instead of keeping it: none, up (the experts' up-projection), dispatch (that, and what\n"+
