@@ -163,8 +163,8 @@ func (p *planner) modest(c Candidate) bool {
 // order puts the fastest of the modest candidates first, of all that may fit if none is modest, and of these what takes the least
 // memory; then the others as fast as they are.
 func (p *planner) order() {
-	modest := slices.ContainsFunc(p.candidates, func(c Candidate) bool { return p.may(c) && p.modest(c) })
-	eligible := func(c Candidate) bool { return p.may(c) && (p.modest(c) || !modest) }
+	enough := slices.ContainsFunc(p.candidates, func(c Candidate) bool { return p.may(c) && p.modest(c) })
+	eligible := func(c Candidate) bool { return p.may(c) && (p.modest(c) || !enough) }
 	fastest := math.Inf(1)
 	for _, c := range p.candidates {
 		if eligible(c) {
