@@ -9,14 +9,14 @@ import (
 	"moegen/kernels/tuned"
 )
 
-// How kernels fetch what other ranks have. What decides is how many bytes are under way: a multiprocessor's share of an H100's memory is
-// 12 bytes a nanosecond each way, at some 1 µs, and 12 multiprocessors that are to fill a link of 370 GB/s need 31 each, at some 2 µs.
+// How kernels fetch what other ranks have. What decides is how many bytes are under way, and how many warps ask for more; figures are
+// an H100's, from its own memory, of rows of 4 KiB on 12 multiprocessors, which have a link of 370 GB/s to fill (docs/benchmarks.md).
 //
 //   - By threads, each 16 bytes at a time through registers: a block of 16 warps has 32 KB under way (sums 44), but nothing while it
-//     looks up the next rows: over a link 12 bytes a nanosecond (20), so that 31 multiprocessors (18) fill it.
-//   - In bulk, by the copy engine: a warp, or one of a block, has copies under way into a ring in shared memory, of 128 to 160 KB a
-//     multiprocessor, knows its rows ahead, and issues one instruction for what 256 threads would load: 64 bytes a nanosecond, if
-//     the engine keeps up, and 6 multiprocessors.
+//     looks up the next rows: 75 GB/s a multiprocessor.
+//   - In bulk, by the copy engine: a warp, or one of a block, has copies under way into a ring in shared memory, of 96 to 192 KB a
+//     multiprocessor, knows its rows ahead, and issues one instruction for what 256 threads would load: 92 GB/s with two blocks, 48
+//     with one, whatever the size of its ring.
 //
 // The bits are the same.
 
