@@ -3,7 +3,6 @@ package gpu
 import (
 	"fmt"
 	"math"
-	"sync"
 
 	"moegen/kernels/ptx"
 )
@@ -48,27 +47,21 @@ func groupedSwiGLUGradCase(name string, d GroupedSwiGLUGradDesc, c GroupedSwiGLU
 			slots[i] = i * 7919 % r.there
 		}
 	}
-	// product has da, and the sums of its terms' magnitudes.
-	product := sync.OnceValue(func() (da [2][]float64) {
-		da[0], da[1] = make([]float64, r.there*f), make([]float64, r.there*f)
-		for row := range r.there {
-			for k := range d.K {
-				x := dy.At(r.row(row)*d.K + k)
-				for col := range f {
-					v := x * down((r.expert[row]*d.K+k)*f+col)
-					da[0][row*f+col] += v
-					da[1][row*f+col] += math.Abs(v)
-				}
-			}
+	// dot is an element of da, and the sum of its terms' magnitudes.
+	dot := func(row, col int) (value, magnitude float64) {
+		for k := range d.K {
+			v := dy.At(r.row(row)*d.K+k) * down((r.expert[row]*d.K+k)*f+col)
+			value += v
+			magnitude += math.Abs(v)
 		}
-		return da
-	})
+		return value, magnitude
+	}
 	// at returns what belongs to an element of da: itself, how far its rounding may be off, the router's weight, gate, up and
 	// sigmoid(gate).
 	at := func(row, col int) (da, off, w, gate, up, s float64) {
-		p, i := product(), row*f+col
+		da, sum := dot(row, col)
 		gate, up = gu(2*row*f+col), gu((2*row+1)*f+col)
-		return p[0][i], bf16Rel*math.Abs(p[0][i]) + tensorCoreAcc(d.K)*p[1][i], weights(r.pair(row)), gate, up, 1 / (1 + math.Exp(-gate))
+		return da, bf16Rel*math.Abs(da) + tensorCoreAcc(d.K)*sum, weights(r.pair(row)), gate, up, 1 / (1 + math.Exp(-gate))
 	}
 	p := groupedSwiGLUGrad{d, r.rows, choices, Place("dy"), Place("offsets"), Place("pairs"), Place("slots"),
 		Place("down"), Place("gu"), Place("w"), Place("dgu"), Place("aw"), Place("dw"), Place("sums")}
@@ -109,7 +102,7 @@ func groupedSwiGLUGradCase(name string, d GroupedSwiGLUGradDesc, c GroupedSwiGLU
 					_, _, w, gate, up, s := at(row, col)
 					return w * gate * s * up, 0, true
 				}},
-			{Buffer: "dw", Acc: 1, Why: "what da's roundings move; a chain of float32 products and sums along a thread's columns, over threads and tiles; the sigmoid's 4 units",
+			{Buffer: "dw", Row: d.TopK, Acc: 1, Why: "what da's roundings move; a chain of float32 products and sums along a thread's columns, over threads and tiles; the sigmoid's 4 units",
 				Want: func(i int) (value, magnitude float64, ok bool) {
 					if slots[i] < 0 {
 						return 0, 0, true
